@@ -1,0 +1,466 @@
+#include "core/io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+
+#define LINKS_MAX     8
+#define RANDOM_DIGITS 16
+#define COPY_CHUNK    (1U << 20)
+
+bool file_id_equal(const struct file_id *a, const struct file_id *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	       a->mtime.tv_sec == b->mtime.tv_sec &&
+	       a->mtime.tv_nsec == b->mtime.tv_nsec;
+}
+
+static struct file_id id_of(const struct stat *st)
+{
+	return (struct file_id){
+		.dev = st->st_dev,
+		.ino = st->st_ino,
+		.size = (uint64_t)st->st_size,
+		.mtime = st->st_mtim,
+	};
+}
+
+int io_open(int dirfd, const char *path, int flags)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(flags | O_CLOEXEC),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV |
+			   RESOLVE_NO_MAGICLINKS,
+	};
+	long fd;
+
+	/* -EAGAIN: a rename somewhere raced with the walk; it passes. */
+	do
+		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+	while (fd < 0 && (errno == EAGAIN || errno == EINTR));
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int io_stat(int dirfd, const char *path, struct stat *ret)
+{
+	CLEANUP(close_fd) int fd = io_open(dirfd, path, O_PATH);
+
+	if (fd < 0)
+		return fd;
+	return fstat(fd, ret) < 0 ? -errno : 0;
+}
+
+int io_id(int dirfd, const char *path, struct file_id *ret)
+{
+	struct stat st;
+	int r = io_stat(dirfd, path, &st);
+
+	if (r == 0)
+		*ret = id_of(&st);
+	return r;
+}
+
+int io_fd_id(int fd, struct file_id *ret)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*ret = id_of(&st);
+	return 0;
+}
+
+int io_size(int fd, uint64_t *ret)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*ret = (uint64_t)st.st_size;
+	return 0;
+}
+
+int io_read_at(int fd, void *buf, size_t n, uint64_t offset)
+{
+	char *at = buf;
+
+	if (offset > INT64_MAX - n)
+		return -EIO;
+	while (n > 0) {
+		ssize_t got = pread(fd, at, n, (off_t)offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			return -EIO;
+		at += got;
+		n -= (size_t)got;
+		offset += (uint64_t)got;
+	}
+	return 0;
+}
+
+int io_write_at(int fd, const void *buf, size_t n, uint64_t offset)
+{
+	const char *at = buf;
+
+	if (offset > INT64_MAX - n)
+		return -EFBIG;
+	while (n > 0) {
+		ssize_t put = pwrite(fd, at, n, (off_t)offset);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -errno;
+		at += put;
+		n -= (size_t)put;
+		offset += (uint64_t)put;
+	}
+	return 0;
+}
+
+int64_t io_read_some(int fd, void *buf, size_t n, uint64_t offset)
+{
+	ssize_t got;
+
+	do
+		got = pread(fd, buf, n, (off_t)offset);
+	while (got < 0 && errno == EINTR);
+	return got < 0 ? -errno : got;
+}
+
+int io_resize(int fd, uint64_t size)
+{
+	return ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
+}
+
+int io_set_attributes(int fd, const struct attributes *a)
+{
+	const struct timespec times[] = { { .tv_nsec = UTIME_OMIT }, a->mtime };
+	uid_t uid = a->set & ATTRIBUTE_UID ? a->uid : (uid_t)-1;
+	gid_t gid = a->set & ATTRIBUTE_GID ? a->gid : (gid_t)-1;
+
+	if (a->set & (ATTRIBUTE_UID | ATTRIBUTE_GID) &&
+	    fchown(fd, uid, gid) < 0)
+		return -errno;
+	if (a->set & ATTRIBUTE_MODE && fchmod(fd, a->mode & 07777) < 0)
+		return -errno;
+	if (a->set & ATTRIBUTE_MTIME && futimens(fd, times) < 0)
+		return -errno;
+	return 0;
+}
+
+int io_read_file(int fd, uint64_t max, struct buf *ret)
+{
+	CLEANUP(free_ptr) uint8_t *data = NULL;
+	uint64_t size = 0;
+	int r = io_size(fd, &size);
+
+	if (r < 0)
+		return r;
+	if (size > max)
+		return -EFBIG;
+	data = malloc(size ? size : 1);
+	if (!data)
+		return -ENOMEM;
+	r = io_read_at(fd, data, size, 0);
+	if (r < 0)
+		return r;
+	buf_put(ret, data, size);
+	return buf_error(ret);
+}
+
+/* For filesystems whose copy_file_range() cannot do it. */
+static int copy_by_hand(int fd_in, uint64_t from, int fd_out, uint64_t to,
+			uint64_t n)
+{
+	CLEANUP(free_ptr) void *chunk = malloc(COPY_CHUNK);
+
+	if (!chunk)
+		return -ENOMEM;
+	while (n > 0) {
+		size_t part = n < COPY_CHUNK ? n : COPY_CHUNK;
+		int r = io_read_at(fd_in, chunk, part, from);
+
+		if (r == 0)
+			r = io_write_at(fd_out, chunk, part, to);
+		if (r < 0)
+			return r;
+		from += part;
+		to += part;
+		n -= part;
+	}
+	return 0;
+}
+
+int io_copy(int fd_in, uint64_t from, int fd_out, uint64_t to, uint64_t n)
+{
+	off_t in = (off_t)from, out = (off_t)to;
+
+	while (n > 0) {
+		ssize_t done = copy_file_range(fd_in, &in, fd_out, &out, n, 0);
+
+		if (done <= 0)
+			return copy_by_hand(fd_in, (uint64_t)in, fd_out,
+					    (uint64_t)out, n);
+		n -= (uint64_t)done;
+	}
+	return 0;
+}
+
+int io_reserve(int fd, uint64_t offset, uint64_t n)
+{
+	int r;
+
+	if (n == 0)
+		return 0;
+	do
+		r = fallocate(fd, 0, (off_t)offset, (off_t)n);
+	while (r < 0 && errno == EINTR);
+	r = r < 0 ? -errno : 0;
+	if (r == -EOPNOTSUPP || r == -ENOSYS)
+		r = -posix_fallocate(fd, (off_t)offset, (off_t)n);
+	/* What there was room for stays allocated otherwise. */
+	if (r < 0)
+		io_punch(fd, offset, n);
+	return r;
+}
+
+void io_punch(int fd, uint64_t offset, uint64_t n)
+{
+	if (n > 0)
+		(void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				(off_t)offset, (off_t)n);
+}
+
+int io_sync_data(int fd)
+{
+	return fdatasync(fd) < 0 ? -errno : 0;
+}
+
+int io_sync(int fd)
+{
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+void io_write_back(int fd, uint64_t offset, uint64_t n)
+{
+	(void)sync_file_range(fd, (off_t)offset, (off_t)n,
+			      SYNC_FILE_RANGE_WRITE);
+}
+
+int io_spool(int dirfd)
+{
+	int fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	/* In memory where the filesystem has no unnamed files. */
+	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
+		fd = memfd_create("weightfs", MFD_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Goes one link on: `*at` and `*name` become those that `target` leads to. */
+static int follow_once(int *at, char **name, char *target)
+{
+	char *slash = strrchr(target, '/');
+	char *next;
+	int fd;
+
+	if (slash)
+		*slash = 0;
+	fd = io_open(*at, slash ? target : ".", O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		return fd;
+	close_fd(at);
+	*at = fd;
+	next = strdup(slash ? slash + 1 : target);
+	free(*name);
+	*name = next;
+	return next ? 0 : -ENOMEM;
+}
+
+int io_follow(int dirfd, const char *name, int *ret_dirfd, char **ret_name)
+{
+	CLEANUP(close_fd) int at = io_open(dirfd, ".", O_RDONLY | O_DIRECTORY);
+	CLEANUP(free_ptr) char *here = strdup(name);
+	char target[PATH_MAX];
+	int r = here ? 0 : -ENOMEM;
+
+	if (at < 0)
+		return at;
+	for (int hops = 0; r == 0 && hops < LINKS_MAX; hops++) {
+		ssize_t n = readlinkat(at, here, target, sizeof(target) - 1);
+
+		if (n < 0 && errno != EINVAL)
+			return -errno;
+		if (n < 0) {
+			*ret_name = STEAL(here);
+			*ret_dirfd = at;
+			at = -1;
+			return 0;
+		}
+		target[n] = 0;
+		r = follow_once(&at, &here, target);
+	}
+	return r < 0 ? r : -ELOOP;
+}
+
+/* The new file belongs to whom the old one did, where we have the right. */
+static int temporary_fill(int fd, struct span content, const struct stat *like)
+{
+	int r = io_write_at(fd, content.data, content.len, 0);
+
+	if (r < 0)
+		return r;
+	if (fchown(fd, like->st_uid, like->st_gid) < 0 && errno != EPERM)
+		return -errno;
+	if (fchmod(fd, like->st_mode & 07777) < 0)
+		return -errno;
+	return io_sync(fd);
+}
+
+/*
+ * Gives the file the name that says which one it is, and opens it anew: a lease needs
+ * a file that nobody has open for writing.
+ */
+static int temporary_name(struct temporary *t)
+{
+	size_t len = strlen(t->name) - strlen(IO_TEMPORARY);
+	CLEANUP(free_ptr) char *name = NULL;
+	struct stat st;
+	int fd, r;
+
+	if (fstat(t->fd, &st) < 0)
+		return -errno;
+	if (asprintf(&name, "%.*s-%llx" IO_TEMPORARY, (int)len, t->name,
+		     (unsigned long long)st.st_ino) < 0) {
+		name = NULL;
+		return -ENOMEM;
+	}
+	r = io_rename(t->dirfd, t->name, name);
+	if (r < 0)
+		return r;
+	free(t->name);
+	t->name = STEAL(name);
+
+	fd = io_open(t->dirfd, t->name, O_RDONLY | O_NOFOLLOW);
+	if (fd < 0)
+		return fd;
+	(void)close(t->fd);
+	t->fd = fd;
+	return 0;
+}
+
+int temporary_create(int dirfd, const char *name, struct span content,
+		     const struct stat *like, struct temporary *ret)
+{
+	CLEANUP(temporary_release) struct temporary t = { dirfd, -1, NULL };
+	uint64_t random;
+	int r;
+
+	if (getrandom(&random, sizeof(random), 0) < 0)
+		return -errno;
+	if (asprintf(&t.name, "%s.%016llx" IO_TEMPORARY, name,
+		     (unsigned long long)random) < 0) {
+		t.name = NULL;
+		return -ENOMEM;
+	}
+	t.fd = openat(dirfd, t.name,
+		      O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (t.fd < 0) {
+		r = -errno;
+		free(STEAL(t.name));
+		return r;
+	}
+	r = temporary_fill(t.fd, content, like);
+	if (r == 0)
+		r = temporary_name(&t);
+	if (r < 0)
+		return r;
+
+	*ret = t;
+	t = (struct temporary){ dirfd, -1, NULL };
+	return 0;
+}
+
+bool temporary_parse(const char *name, size_t *ret_len, uint64_t *ret_ino)
+{
+	size_t len = strlen(name), end = strlen(IO_TEMPORARY);
+	const char *dot = NULL;
+	char *at;
+
+	if (len <= end || strcmp(name + len - end, IO_TEMPORARY) != 0)
+		return false;
+	for (const char *p = name; p < name + len - end; p++)
+		if (*p == '.')
+			dot = p;
+	if (!dot)
+		return false;
+	(void)strtoull(dot + 1, &at, 16);
+	if (at != dot + 1 + RANDOM_DIGITS)
+		return false;
+	*ret_ino = *at == '-' ? strtoull(at + 1, &at, 16) : 0;
+	*ret_len = (size_t)(dot - name);
+	return at == name + len - end;
+}
+
+void temporary_release(struct temporary *t)
+{
+	if (t->name)
+		(void)io_unlink(t->dirfd, t->name);
+	free(STEAL(t->name));
+	close_fd(&t->fd);
+	t->fd = -1;
+}
+
+int io_exchange(int dirfd, const char *a, const char *b)
+{
+	return renameat2(dirfd, a, dirfd, b, RENAME_EXCHANGE) < 0 ? -errno : 0;
+}
+
+int io_rename(int dirfd, const char *from, const char *to)
+{
+	return renameat(dirfd, from, dirfd, to) < 0 ? -errno : 0;
+}
+
+int io_unlink(int dirfd, const char *name)
+{
+	return unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
+}
+
+int io_lease(int fd)
+{
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
+		return 0;
+	return errno == EAGAIN ? -EAGAIN : -EOPNOTSUPP;
+}
+
+bool io_lease_broken(int fd)
+{
+	return fcntl(fd, F_GETLEASE) != F_RDLCK;
+}
+
+void io_lease_drop(int fd)
+{
+	(void)fcntl(fd, F_SETLEASE, F_UNLCK);
+}
+
+/* A lease that is broken raises SIGIO, whose default is to end the process. */
+__attribute__((constructor)) static void ignore_sigio(void)
+{
+	(void)signal(SIGIO, SIG_IGN);
+}

@@ -1,0 +1,115 @@
+/*
+ * io.h - the system calls that core makes, each made whole
+ *
+ * Nothing above this file writes, syncs, renames or unlinks, so what a crash can
+ * leave behind is decided by the callers of these few functions.
+ *
+ * Paths are relative to a directory that was opened before anything was mounted,
+ * and never leave it: neither by `..`, nor by a symbolic link, nor into another
+ * mount (which might be our own, and would have us wait for ourselves).
+ *
+ * All answer 0 (or a descriptor) or negative errno.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "core/attributes.h"
+#include "core/coding.h"
+
+/* What tells one state of a file from another. */
+struct file_id {
+	dev_t dev;
+	ino_t ino;
+	uint64_t size;
+	struct timespec mtime;
+};
+
+bool file_id_equal(const struct file_id *a, const struct file_id *b);
+
+/* Opens `path` below `dirfd`; O_CLOEXEC is added. */
+int io_open(int dirfd, const char *path, int flags);
+
+/* As fstatat(2) without AT_SYMLINK_NOFOLLOW, below `dirfd` as io_open(). */
+int io_stat(int dirfd, const char *path, struct stat *ret);
+int io_id(int dirfd, const char *path, struct file_id *ret);
+int io_fd_id(int fd, struct file_id *ret);
+int io_size(int fd, uint64_t *ret);
+
+/* All `n` bytes: a file that ends before them is -EIO. */
+int io_read_at(int fd, void *buf, size_t n, uint64_t offset);
+int io_write_at(int fd, const void *buf, size_t n, uint64_t offset);
+
+/* Up to `n` bytes, as pread(2): how many, 0 at the end. */
+int64_t io_read_some(int fd, void *buf, size_t n, uint64_t offset);
+int io_resize(int fd, uint64_t size);
+int io_set_attributes(int fd, const struct attributes *a);
+
+/* Appends the whole file to `ret`; -EFBIG if it is longer than `max`. */
+int io_read_file(int fd, uint64_t max, struct buf *ret);
+
+/* Copies `n` bytes that do not overlap, in the kernel where it can. */
+int io_copy(int fd_in, uint64_t from, int fd_out, uint64_t to, uint64_t n);
+
+/* Allocates `n` bytes at `offset`, growing the file: they read as zeros. */
+int io_reserve(int fd, uint64_t offset, uint64_t n);
+
+/*
+ * Gives back what io_reserve() allocated; best effort.  The file keeps its length,
+ * since an index of somebody else may be about to name its end.
+ */
+void io_punch(int fd, uint64_t offset, uint64_t n);
+
+int io_sync_data(int fd);
+int io_sync(int fd);
+/* Starts writing dirty pages back, so that a sync to come has less to do. */
+void io_write_back(int fd, uint64_t offset, uint64_t n);
+
+/* A file without a name in the directory, to be closed: it goes with that. */
+int io_spool(int dirfd);
+
+/*
+ * Follows `name`, where it is a symbolic link, to the directory and name of the file
+ * that it leads to, both to be released: what is renamed is then the file and not
+ * the link.  -EXDEV where it leads out of `dirfd`.
+ */
+int io_follow(int dirfd, const char *name, int *ret_dirfd, char **ret_name);
+
+/*
+ * Creates a file of this content beside `name`; owner and mode are those of `like`, as
+ * far as we may set them.  Synced, and open for reading only.  Its name is that of
+ * `name`, a random part, its own inode number, and IO_TEMPORARY: so what a crash left
+ * can be told from what was exchanged with it.
+ */
+#define IO_TEMPORARY ".weightfs-tmp"
+struct temporary {
+	int dirfd; /* borrowed */
+	int fd;
+	char *name; /* NULL once it is gone or renamed */
+};
+int temporary_create(int dirfd, const char *name, struct span content,
+		     const struct stat *like, struct temporary *ret);
+/*
+ * Takes the name of a temporary apart: the length of what it was made beside, and its
+ * inode number, 0 if it was never given one.  False if it is no such name.
+ */
+bool temporary_parse(const char *name, size_t *ret_len, uint64_t *ret_ino);
+/* Removes the file if it still has its temporary name. */
+void temporary_release(struct temporary *t);
+
+/* renameat2(2) with RENAME_EXCHANGE, within one directory. */
+int io_exchange(int dirfd, const char *a, const char *b);
+int io_rename(int dirfd, const char *from, const char *to);
+int io_unlink(int dirfd, const char *name);
+
+/*
+ * A read lease tells whether somebody opens the file for writing while we hold it:
+ * they wait, and io_lease_broken() says so.  Refused (-EAGAIN) while somebody has
+ * it open for writing already; -EOPNOTSUPP where there are no leases.
+ */
+int io_lease(int fd);
+bool io_lease_broken(int fd);
+void io_lease_drop(int fd);
