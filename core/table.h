@@ -1,0 +1,54 @@
+/*
+ * table.h - read a table: sorted keys over a file
+ *
+ * The LevelDB-like "sstable" that a V2 index and a V1 checkpoint are:
+ *
+ *	OFFSET		SIZE	CONTENT
+ *	0		...	data blocks, each with a trailer
+ *	...		...	the metaindex block, which nobody reads
+ *	...		...	the index block: the last key of each data block
+ *				(or one between it and the next), and its handle
+ *	size - 48	40	handles of metaindex and index, zero padding
+ *	size - 8	8	magic 0xdb4775248b80fb57, little-endian
+ *
+ * A handle is a varint offset and a varint size; the size leaves out the trailer.
+ * Blocks are read when the iterator comes to them, so memory is the index block
+ * and one data block.  (Source: tensorflow/core/lib/io/table*, leveldb's
+ * table_format.md; checked against files that TensorFlow 2.21 wrote.)
+ *
+ * Order of keys is not checked here: TensorFlow reads what it finds, and the
+ * first of two equal keys wins.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "core/coding.h"
+
+struct table;
+struct table_iter;
+
+/*
+ * Reads footer and index block of the file `fd`, which the table borrows and
+ * `name` describes in messages.  -EIO after a log line where they are damaged,
+ * -EINVAL without one where the file does not end as a table does.
+ */
+int table_open(int fd, const char *name, struct table **ret);
+void table_free(struct table *t);
+
+int table_iter_new(const struct table *t, struct table_iter **ret);
+void table_iter_free(struct table_iter *it);
+
+/*
+ * Steps to the next entry: 1 and the entry, whose bytes hold until the next step;
+ * 0 at the end; -EIO after a log line where a block is damaged, and the step after
+ * that goes on with the block that follows.
+ */
+int table_iter_next(struct table_iter *it, struct span *ret_key,
+		    struct span *ret_value);
+
+/*
+ * The value of `key` into `ret` (appended), reading one data block: 0, -ENOENT, or
+ * -EIO after a log line.
+ */
+int table_get(const struct table *t, struct span key, struct buf *ret);

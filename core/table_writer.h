@@ -1,0 +1,35 @@
+/*
+ * table_writer.h - build a table in memory, as TensorFlow's TableBuilder does
+ *
+ * Add entries in rising order of keys, then finish.  The bytes are those that
+ * TensorFlow writes for the same entries (type 0 blocks of 256 KiB, a restart at
+ * every 16th entry), unless zeros are asked for between the last data block and
+ * the metaindex block, which no reader looks at: only the two handles in the
+ * footer know that they are there.
+ *
+ * Like a buf, the writer remembers its first error: add freely, ask once.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "core/coding.h"
+
+struct table_writer;
+
+/* Appends to `out`, which is empty and outlives the writer. */
+int table_writer_new(struct buf *out, struct table_writer **ret);
+void table_writer_free(struct table_writer *w);
+
+/* Keys rise strictly; one that does not is remembered as -EINVAL. */
+void table_writer_add(struct table_writer *w, struct span key,
+		      struct span value);
+
+/* Ends the data blocks; the size the table has if no zeros are put in. */
+uint64_t table_writer_seal(struct table_writer *w);
+
+/*
+ * Writes the rest so that the table is `size` bytes long, or as long as
+ * table_writer_seal() said if that is more.  0, -ENOMEM, or -EINVAL.
+ */
+int table_writer_finish(struct table_writer *w, uint64_t size);
