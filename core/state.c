@@ -1,0 +1,299 @@
+#include "core/state.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+
+/* A pattern for glob(3), around a shard's number; escaped, ??- is a trigraph. */
+#define SHARD_PATTERN "-?\?\?\?\?-of-"
+#define SHARD_DIGITS  5
+
+static bool is_digit(uint8_t c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* The next byte, or 0 at the end. */
+static uint8_t peek(struct span s)
+{
+	return s.len > 0 ? s.data[0] : 0;
+}
+
+static bool skip(struct span *s, uint8_t c)
+{
+	struct span byte;
+
+	return s->len > 0 && s->data[0] == c && span_take(s, 1, &byte);
+}
+
+static void skip_comment(struct span *s)
+{
+	while (s->len > 0 && !skip(s, '\n'))
+		(void)skip(s, peek(*s));
+}
+
+static void skip_blank(struct span *s)
+{
+	for (;;) {
+		uint8_t c = peek(*s);
+
+		if (c == '#')
+			skip_comment(s);
+		else if (c == ' ' || (c >= '\t' && c <= '\r'))
+			(void)skip(s, c);
+		else
+			return;
+	}
+}
+
+/* Skips a mark, and the blanks before it. */
+static bool skip_mark(struct span *s, uint8_t mark)
+{
+	skip_blank(s);
+	return skip(s, mark);
+}
+
+/* What a digit is worth in bases up to 16; more than any of them if it is none. */
+static unsigned digit_value(uint8_t c)
+{
+	if (is_digit(c))
+		return c - '0';
+	c |= 'a' ^ 'A';
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10U : 16;
+}
+
+/* Up to `max` digits that make one byte. */
+static bool get_byte(struct span *s, unsigned base, unsigned max, uint8_t *ret)
+{
+	unsigned value = 0, n = 0;
+
+	while (n < max && s->len > 0 && digit_value(peek(*s)) < base) {
+		value = value * base + digit_value(peek(*s));
+		(void)skip(s, peek(*s));
+		n++;
+	}
+	if (n == 0 || value > UINT8_MAX)
+		return false;
+
+	*ret = (uint8_t)value;
+	return true;
+}
+
+/*
+ * What follows a backslash.  Where that is no escape the backslash is meant, as
+ * the protobuf library of Python has it, which is what TensorFlow reads with.
+ */
+static bool get_escape(struct span *s, uint8_t *ret)
+{
+	static const char letters[] = "abfnrtv\\'\"";
+	static const char meanings[] = "\a\b\f\n\r\t\v\\'\"";
+	const char *letter;
+
+	if (skip(s, 'x'))
+		return get_byte(s, 16, 2, ret);
+	if (digit_value(peek(*s)) < 8)
+		return get_byte(s, 8, 3, ret);
+
+	letter = memchr(letters, peek(*s), sizeof(letters) - 1);
+	*ret = letter ? (uint8_t)meanings[letter - letters] : '\\';
+	if (letter)
+		(void)skip(s, peek(*s));
+	return true;
+}
+
+static bool get_quoted(struct span *s, uint8_t quote, struct buf *ret)
+{
+	while (!skip(s, quote)) {
+		uint8_t c = peek(*s);
+
+		if (s->len == 0 || c == '\n')
+			return false;
+		(void)skip(s, c);
+		if (c == '\\' && !get_escape(s, &c))
+			return false;
+		buf_put(ret, &c, 1);
+	}
+	return true;
+}
+
+/* Strings side by side are one, as in C. */
+static bool get_string(struct span *s, struct buf *ret)
+{
+	bool found = false;
+
+	for (;; found = true) {
+		uint8_t quote;
+
+		skip_blank(s);
+		quote = peek(*s);
+		if (quote != '"' && quote != '\'')
+			return found;
+		(void)skip(s, quote);
+		if (!get_quoted(s, quote, ret))
+			return false;
+	}
+}
+
+static bool is_name_byte(uint8_t c)
+{
+	return is_digit(c) || (c >= 'a' && c <= 'z') ||
+	       (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+static bool is_number_byte(uint8_t c)
+{
+	return is_name_byte(c) || c == '.' || c == '+' || c == '-';
+}
+
+/* As many bytes as `belongs` takes, and at least one. */
+static bool get_word(struct span *s, bool (*belongs)(uint8_t), struct span *ret)
+{
+	size_t n = 0;
+
+	skip_blank(s);
+	while (n < s->len && belongs(s->data[n]))
+		n++;
+	return n > 0 && span_take(s, n, ret);
+}
+
+/* A decimal number as float() of Python takes it, with an `f` if one likes. */
+static bool get_number(struct span *s, struct buf *ret)
+{
+	char text[64] = { 0 };
+	struct span word;
+	char *end;
+
+	if (!get_word(s, is_number_byte, &word) || word.len >= sizeof(text))
+		return false;
+	memcpy(text, word.data, word.len);
+
+	(void)strtod(text, &end);
+	if (end == text || strpbrk(text, "xX") || strspn(end, "fF") > 1 ||
+	    end[strspn(end, "fF")])
+		return false;
+	buf_put(ret, word.data, word.len);
+	return true;
+}
+
+static const struct field {
+	const char *name;
+	bool (*get)(struct span *s, struct buf *ret);
+	bool repeated;
+	bool is_latest;
+} fields[] = {
+	{ "model_checkpoint_path", get_string, false, true },
+	{ "all_model_checkpoint_paths", get_string, true, false },
+	{ "all_model_checkpoint_timestamps", get_number, true, false },
+	{ "last_preserved_timestamp", get_number, false, false },
+};
+
+static const struct field *find_field(struct span name)
+{
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (span_equal(name, span_of(fields[i].name)))
+			return &fields[i];
+	return NULL;
+}
+
+/* One value, or where the field is repeated also `[a, b]`. */
+static bool get_values(struct span *s, const struct field *field,
+		       struct buf *ret)
+{
+	if (!field->repeated || !skip_mark(s, '['))
+		return field->get(s, ret);
+	if (skip_mark(s, ']'))
+		return true;
+
+	do {
+		if (!field->get(s, ret))
+			return false;
+	} while (skip_mark(s, ','));
+	return skip_mark(s, ']');
+}
+
+/* One `name: value`.  A path in it takes the place of what `latest` was. */
+static bool get_field(struct span *s, struct buf *latest)
+{
+	CLEANUP(buf_release) struct buf value = { 0 };
+	const struct field *field;
+	struct span name;
+
+	if (!get_word(s, is_name_byte, &name))
+		return false;
+	field = find_field(name);
+	if (!field || !skip_mark(s, ':') || !get_values(s, field, &value))
+		return false;
+	if (!skip_mark(s, ','))
+		(void)skip_mark(s, ';');
+
+	if (field->is_latest) {
+		struct buf old = *latest;
+
+		*latest = value;
+		value = old;
+	}
+	return true;
+}
+
+/* The latest checkpoint's path, as it is written. */
+static int get_state(struct span text, struct buf *ret)
+{
+	for (skip_blank(&text); text.len > 0; skip_blank(&text))
+		if (!get_field(&text, ret))
+			return -EINVAL;
+	return buf_error(ret);
+}
+
+static struct span last_component(struct span path)
+{
+	const uint8_t *slash = NULL;
+	struct span dir;
+
+	if (path.len > 0)
+		slash = memrchr(path.data, '/', path.len);
+	if (slash)
+		(void)span_take(&path, (size_t)(slash + 1 - path.data), &dir);
+	return path;
+}
+
+static struct span cut_shard_pattern(struct span name)
+{
+	const size_t pattern_len = strlen(SHARD_PATTERN);
+	struct span rest = name, stem, pattern;
+	size_t digits = 0;
+
+	while (digits < name.len && is_digit(name.data[name.len - 1 - digits]))
+		digits++;
+	if (digits < SHARD_DIGITS || name.len - digits < pattern_len)
+		return name;
+
+	(void)span_take(&rest, name.len - digits - pattern_len, &stem);
+	(void)span_take(&rest, pattern_len, &pattern);
+	return span_equal(pattern, span_of(SHARD_PATTERN)) ? stem : name;
+}
+
+/* Whether a directory can hold an entry of this name. */
+static bool is_entry_name(struct span name)
+{
+	return name.len > 0 && !memchr(name.data, '\0', name.len) &&
+	       !span_equal(name, span_of(".")) &&
+	       !span_equal(name, span_of(".."));
+}
+
+int state_latest(struct span text, struct buf *out)
+{
+	CLEANUP(buf_release) struct buf path = { 0 };
+	int r = get_state(text, &path);
+	struct span name;
+
+	if (r < 0)
+		return r;
+
+	name = cut_shard_pattern(last_component(buf_span(&path)));
+	if (!is_entry_name(name))
+		return -ENOENT;
+	buf_put(out, name.data, name.len);
+	return buf_error(out);
+}
