@@ -1,0 +1,713 @@
+/* core/graph: small graphs by hand, TensorFlow's own, and hostile ones. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/crc32c.h"
+#include "core/graph.h"
+#include "core/strings.h"
+#include "tests/test.h"
+
+DEFINE_CLEANUP(struct graph, graph_free)
+DEFINE_CLEANUP(struct strings, strings_free)
+
+/* Protobuf, field by field: each message is built in a buffer of its own. */
+static void put_int(struct buf *b, int field, int32_t value)
+{
+	buf_put_varint(b, (uint64_t)field << 3);
+	buf_put_varint(b, (uint64_t)value);
+}
+
+static void put_bytes(struct buf *b, int field, struct span bytes)
+{
+	buf_put_varint(b, (uint64_t)field << 3 | 2);
+	buf_put_varint(b, bytes.len);
+	buf_put(b, bytes.data, bytes.len);
+}
+
+/* Appends a message and empties it. */
+static void put_message(struct buf *b, int field, struct buf *message)
+{
+	put_bytes(b, field, buf_span(message));
+	buf_release(message);
+}
+
+static void put_edge(struct buf *node, const char *name, int32_t to)
+{
+	struct buf edge = { 0 };
+
+	put_int(&edge, 1, to);
+	put_bytes(&edge, 2, span_of(name));
+	put_message(node, 1, &edge);
+}
+
+static void put_value(struct buf *node, const char *key)
+{
+	struct buf attribute = { 0 };
+
+	put_bytes(&attribute, 1, span_of("VARIABLE_VALUE"));
+	put_bytes(&attribute, 3, span_of(key));
+	put_message(node, 2, &attribute);
+}
+
+static void put_slot(struct buf *node, int32_t variable, const char *name,
+		     int32_t slot)
+{
+	struct buf reference = { 0 };
+
+	put_int(&reference, 1, variable);
+	put_bytes(&reference, 2, span_of(name));
+	put_int(&reference, 3, slot);
+	put_message(node, 3, &reference);
+}
+
+/* Ends a node: nodes have numbers in the order in which they end. */
+static void put_node(struct buf *graph, struct buf *node)
+{
+	put_message(graph, 1, node);
+}
+
+static void put_variable(struct buf *graph, const char *key)
+{
+	struct buf node = { 0 };
+
+	put_value(&node, key);
+	put_node(graph, &node);
+}
+
+/* A small graph, node by node. */
+struct spec {
+	const char *key; /* of the value, if there is one */
+	struct {
+		const char *name;
+		int32_t to;
+	} edges[4];
+	struct {
+		int32_t variable;
+		const char *name;
+		int32_t slot;
+	} slots[3];
+};
+
+static void put_spec(struct buf *graph, const struct spec *spec)
+{
+	struct buf node = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(spec->edges); i++)
+		if (spec->edges[i].name)
+			put_edge(&node, spec->edges[i].name, spec->edges[i].to);
+	if (spec->key)
+		put_value(&node, spec->key);
+	for (size_t i = 0; i < ARRAY_SIZE(spec->slots); i++)
+		if (spec->slots[i].name)
+			put_slot(&node, spec->slots[i].variable,
+				 spec->slots[i].name, spec->slots[i].slot);
+	put_node(graph, &node);
+}
+
+static void put_path(struct buf *out, const struct graph_item *items, size_t i)
+{
+	size_t path[GRAPH_MAX_DEPTH];
+	size_t n = 0;
+
+	for (; i != GRAPH_ROOT; i = items[i].parent) {
+		assert_in_range(n, 0, GRAPH_MAX_DEPTH - 1);
+		path[n++] = i;
+	}
+	while (n-- > 0) {
+		const struct graph_item *item = &items[path[n]];
+
+		buf_printf(out, "/%.*s", (int)item->name.len,
+			   (const char *)item->name.data);
+		if (item->kind == GRAPH_VARIABLE && n > 0)
+			buf_printf(out, ".d");
+	}
+}
+
+static void put_item(struct buf *out, const struct graph_item *items, size_t i)
+{
+	const struct graph_item *item = &items[i];
+
+	put_path(out, items, i);
+	switch (item->kind) {
+	case GRAPH_DIRECTORY:
+		buf_printf(out, "/\n");
+		break;
+	case GRAPH_VARIABLE:
+		buf_printf(out, " = %.*s\n", (int)item->key.len,
+			   (const char *)item->key.data);
+		break;
+	case GRAPH_LINK:
+		buf_printf(out, " -> ");
+		put_path(out, items, item->target);
+		buf_printf(out, "/\n");
+		break;
+	}
+}
+
+/* Paths, with `/` after a directory, ` = KEY`, or ` -> DIRECTORY`. */
+static void print_layout(const struct graph *g, struct buf *out)
+{
+	size_t n;
+	const struct graph_item *items = graph_items(g, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		assert_true(items[i].parent < i ||
+			    items[i].parent == GRAPH_ROOT);
+		put_item(out, items, i);
+	}
+	buf_put(out, "", 1);
+	assert_int_equal(buf_error(out), 0);
+}
+
+/* The number of items of a graph, which is released. */
+static size_t count_items(struct buf *graph)
+{
+	CLEANUP(graph_freep) struct graph *g = NULL;
+	size_t n;
+
+	assert_int_equal(graph_parse(buf_span(graph), &g), 0);
+	(void)graph_items(g, &n);
+	assert_true(n <= graph->len);
+	buf_release(graph);
+	return n;
+}
+
+static void assert_layout(const struct spec *nodes, size_t n, const char *want)
+{
+	CLEANUP(graph_freep) struct graph *g = NULL;
+	CLEANUP(buf_release) struct buf graph = { 0 };
+	CLEANUP(buf_release) struct buf text = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		put_spec(&graph, &nodes[i]);
+	assert_int_equal(graph_parse(buf_span(&graph), &g), 0);
+	print_layout(g, &text);
+	assert_string_equal((char *)text.data, want);
+}
+
+static void assert_refused(struct buf *graph)
+{
+	CLEANUP(graph_freep) struct graph *g = NULL;
+
+	assert_int_equal(graph_parse(buf_span(graph), &g), -EIO);
+	assert_null(g);
+	buf_release(graph);
+}
+
+static void objects_are_directories_and_variables_files(void **state)
+{
+	static const struct spec nodes[] = {
+		{ .edges = { { "model", 1 }, { "step", 2 } } },
+		{ .edges = { { "kernel", 3 } } },
+		{ .key = "k.step" },
+		{ .key = "k.kernel" },
+	};
+
+	(void)state;
+	assert_layout(nodes, ARRAY_SIZE(nodes),
+		      "/model/\n"
+		      "/step = k.step\n"
+		      "/model/kernel = k.kernel\n");
+}
+
+static void variable_is_a_file_at_every_edge(void **state)
+{
+	static const struct spec nodes[] = {
+		{ .edges = { { "a", 1 }, { "b", 1 }, { "c", 2 } } },
+		{ .key = "k" },
+		{ .edges = { { "", 1 } } },
+	};
+
+	(void)state;
+	assert_layout(nodes, ARRAY_SIZE(nodes),
+		      "/a = k\n"
+		      "/b = k\n"
+		      "/c/\n"
+		      "/c/ = k\n");
+}
+
+static void object_is_a_link_at_further_edges(void **state)
+{
+	static const struct spec nodes[] = {
+		{ .edges = { { "deep", 1 }, { "near", 2 }, { "near2", 2 } } },
+		{ .edges = { { "far", 2 }, { "own", 3 } } },
+		{ .edges = { { "own", 3 } } },
+		{ 0 },
+	};
+
+	(void)state;
+	assert_layout(nodes, ARRAY_SIZE(nodes),
+		      "/deep/\n"
+		      "/near/\n"
+		      "/near2 -> /near/\n"
+		      "/deep/far -> /near/\n"
+		      "/deep/own/\n"
+		      "/near/own -> /deep/own/\n");
+}
+
+static void cycles_and_self_edges_are_links(void **state)
+{
+	static const struct spec nodes[] = {
+		{ .edges = { { "self", 0 }, { "a", 1 } } },
+		{ .edges = { { "self", 1 }, { "root", 0 } } },
+	};
+
+	(void)state;
+	assert_layout(nodes, ARRAY_SIZE(nodes),
+		      "/self -> /\n"
+		      "/a/\n"
+		      "/a/self -> /a/\n"
+		      "/a/root -> /\n");
+}
+
+static void first_edge_of_a_name_wins(void **state)
+{
+	static const struct spec nodes[] = {
+		{ .edges = { { "b", 1 }, { "a", 2 }, { "b", 2 }, { "b", 3 } } },
+		{ .key = "one" },
+		{ .key = "two" },
+		{ .key = "not reached" },
+	};
+
+	(void)state;
+	assert_layout(nodes, ARRAY_SIZE(nodes),
+		      "/b = one\n"
+		      "/a = two\n");
+}
+
+static void children_of_a_variable_stand_in_its_companion(void **state)
+{
+	static const struct spec nodes[] = {
+		{ .edges = { { "v", 1 }, { "again", 1 } } },
+		{ .key = "k.v", .edges = { { "child", 2 }, { "self", 1 } } },
+		{ .key = "k.child" },
+	};
+
+	(void)state;
+	assert_layout(nodes, ARRAY_SIZE(nodes),
+		      "/v = k.v\n"
+		      "/again = k.v\n"
+		      "/v.d/child = k.child\n"
+		      "/v.d/self = k.v\n");
+}
+
+static void root_is_no_variable(void **state)
+{
+	static const struct spec nodes[] = {
+		{ .key = "k",
+		  .edges = { { "self", 0 } },
+		  .slots = { { 0, "m", 0 } } },
+	};
+
+	(void)state;
+	assert_layout(nodes, ARRAY_SIZE(nodes), "/self -> /\n");
+}
+
+static void slots_stand_below_the_path_of_their_optimizer(void **state)
+{
+	static const struct spec nodes[] = {
+		{ .edges = { { "v", 1 }, { "train", 2 }, { "same", 1 } } },
+		{ .key = "k.v" },
+		{ .edges = { { "adam", 3 }, { "sgd", 4 } } },
+		{ .slots = { { 1, "v", 5 }, { 1, "m", 6 }, { 1, "m", 7 } } },
+		{ .slots = { { 1, "momentum", 7 } } },
+		{ .key = "k.adam.v" },
+		{ .key = "k.adam.m" },
+		{ .key = "k.sgd" },
+	};
+
+	(void)state;
+	assert_layout(nodes, ARRAY_SIZE(nodes),
+		      "/v = k.v\n"
+		      "/train/\n"
+		      "/same = k.v\n"
+		      "/train/adam/\n"
+		      "/train/sgd/\n"
+		      "/v.d/slots/\n"
+		      "/v.d/slots/train/\n"
+		      "/v.d/slots/train/adam/\n"
+		      "/v.d/slots/train/adam/m = k.adam.m\n"
+		      "/v.d/slots/train/adam/v = k.adam.v\n"
+		      "/v.d/slots/train/sgd/\n"
+		      "/v.d/slots/train/sgd/momentum = k.sgd\n");
+}
+
+static void each_variable_has_slots_of_its_own(void **state)
+{
+	static const struct spec nodes[] = {
+		{ .edges = { { "opt", 1 }, { "a", 2 }, { "b", 3 } } },
+		{ .slots = { { 3, "m", 4 }, { 2, "m", 4 }, { 3, "v", 4 } } },
+		{ .key = "k.a" },
+		{ .key = "k.b" },
+		{ .key = "k.slot" },
+	};
+
+	(void)state;
+	assert_layout(nodes, ARRAY_SIZE(nodes),
+		      "/opt/\n"
+		      "/a = k.a\n"
+		      "/b = k.b\n"
+		      "/a.d/slots/\n"
+		      "/a.d/slots/opt/\n"
+		      "/a.d/slots/opt/m = k.slot\n"
+		      "/b.d/slots/\n"
+		      "/b.d/slots/opt/\n"
+		      "/b.d/slots/opt/m = k.slot\n"
+		      "/b.d/slots/opt/v = k.slot\n");
+}
+
+static void slots_of_the_root_stand_directly_below_slots(void **state)
+{
+	static const struct spec nodes[] = {
+		{ .edges = { { "v", 1 } }, .slots = { { 1, "m", 2 } } },
+		{ .key = "k.v" },
+		{ .key = "k.m" },
+	};
+
+	(void)state;
+	assert_layout(nodes, ARRAY_SIZE(nodes),
+		      "/v = k.v\n"
+		      "/v.d/slots/\n"
+		      "/v.d/slots/m = k.m\n");
+}
+
+/* Of an optimizer without a path, of no variable, and slots without a value. */
+static void slots_without_a_place_are_left_out(void **state)
+{
+	static const struct spec nodes[] = {
+		{ .edges = { { "v", 1 }, { "object", 2 } },
+		  .slots = { { 1, "no value", 2 },
+			     { 2, "of an object", 1 },
+			     { 4, "of a lost variable", 1 } } },
+		{ .key = "k.v" },
+		{ 0 },
+		{ .slots = { { 1, "of a lost optimizer", 1 } } },
+		{ .key = "k.lost" },
+	};
+
+	(void)state;
+	assert_layout(nodes, ARRAY_SIZE(nodes),
+		      "/v = k.v\n"
+		      "/object/\n");
+}
+
+static void edge_named_slots_wins(void **state)
+{
+	static const struct spec nodes[] = {
+		{ .edges = { { "v", 1 }, { "opt", 2 } } },
+		{ .key = "k.v", .edges = { { "slots", 2 } } },
+		{ .slots = { { 1, "m", 1 }, { 1, "v", 1 } } },
+	};
+
+	(void)state;
+	assert_layout(nodes, ARRAY_SIZE(nodes),
+		      "/v = k.v\n"
+		      "/opt/\n"
+		      "/v.d/slots -> /opt/\n");
+}
+
+static void slot_wins_over_an_optimizer_of_its_name(void **state)
+{
+	static const struct spec nodes[] = {
+		{ .edges = { { "v", 1 }, { "opt", 2 } } },
+		{ .key = "k.v" },
+		{ .edges = { { "inner", 3 }, { "other", 4 } },
+		  .slots = { { 1, "inner", 1 } } },
+		{ .slots = { { 1, "hidden", 1 } } },
+		{ .slots = { { 1, "shown", 1 } } },
+	};
+
+	(void)state;
+	assert_layout(nodes, ARRAY_SIZE(nodes),
+		      "/v = k.v\n"
+		      "/opt/\n"
+		      "/opt/inner/\n"
+		      "/opt/other/\n"
+		      "/v.d/slots/\n"
+		      "/v.d/slots/opt/\n"
+		      "/v.d/slots/opt/inner = k.v\n"
+		      "/v.d/slots/opt/other/\n"
+		      "/v.d/slots/opt/other/shown = k.v\n");
+}
+
+static void graph_without_nodes_has_no_items(void **state)
+{
+	struct buf graph = { 0 };
+
+	(void)state;
+	assert_int_equal(count_items(&graph), 0);
+}
+
+static void edge_to_a_node_that_is_not_there(void **state)
+{
+	static const int32_t ids[] = { 2, -1, INT32_MAX, INT32_MIN };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+		struct buf graph = { 0 }, node = { 0 };
+
+		put_edge(&node, "good", 1);
+		put_node(&graph, &node);
+		put_edge(&node, "bad", ids[i]);
+		put_node(&graph, &node);
+		assert_refused(&graph);
+	}
+}
+
+static void slot_of_a_node_that_is_not_there(void **state)
+{
+	static const int32_t ids[] = { 1, -1, INT32_MAX, INT32_MIN };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
+		struct buf graph = { 0 }, node = { 0 };
+
+		put_slot(&node, ids[i], "m", 0);
+		put_node(&graph, &node);
+		assert_refused(&graph);
+		put_slot(&node, 0, "m", ids[i]);
+		put_node(&graph, &node);
+		assert_refused(&graph);
+	}
+}
+
+static void nothing_too_deep_is_laid_out(void **state)
+{
+	struct buf graph = { 0 }, node = { 0 };
+
+	(void)state;
+	for (int32_t i = 0; i < 1000; i++) {
+		put_edge(&node, "d", i + 1);
+		put_node(&graph, &node);
+	}
+	put_variable(&graph, "k");
+	assert_int_equal(count_items(&graph), GRAPH_MAX_DEPTH);
+}
+
+/* The slot of the last optimizer but one is the 256th component of its path. */
+static void nothing_too_deep_is_laid_out_below_slots(void **state)
+{
+	struct buf graph = { 0 }, node = { 0 };
+	int32_t variable = GRAPH_MAX_DEPTH - 1;
+
+	(void)state;
+	put_edge(&node, "v", variable);
+	put_edge(&node, "d", 1);
+	put_slot(&node, variable, "m", variable);
+	put_node(&graph, &node);
+	for (int32_t i = 1; i < variable; i++) {
+		if (i + 1 < variable)
+			put_edge(&node, "d", i + 1);
+		put_slot(&node, variable, "m", variable);
+		put_node(&graph, &node);
+	}
+	put_variable(&graph, "k");
+	/* The edges; their mirrors and one slot in each, but for the last. */
+	assert_int_equal(count_items(&graph), variable + 2 * (variable - 1));
+}
+
+static void deep_optimizers_do_not_outgrow_the_graph(void **state)
+{
+	struct buf graph = { 0 }, node = { 0 };
+	const int32_t depth = 200, variables = 3000;
+
+	(void)state;
+	for (int32_t i = 0; i < variables; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "%d", i);
+		put_edge(&node, name, depth + 1 + i);
+	}
+	put_edge(&node, "d", 1);
+	put_node(&graph, &node);
+	for (int32_t i = 1; i < depth; i++) {
+		put_edge(&node, "d", i + 1);
+		put_node(&graph, &node);
+	}
+	for (int32_t i = 0; i < variables; i++)
+		put_slot(&node, depth + 1 + i, "", depth + 1);
+	put_node(&graph, &node);
+	for (int32_t i = 0; i < variables; i++)
+		put_variable(&graph, "");
+	assert_true(count_items(&graph) > 20000);
+}
+
+/* Quadratic time would not end here. */
+static void huge_fan_out_takes_no_long_time(void **state)
+{
+	struct buf graph = { 0 }, node = { 0 };
+	const int32_t n = 200000;
+
+	(void)state;
+	put_edge(&node, "v", 1);
+	for (int32_t i = 0; i < n; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "%d", i % (n / 2));
+		put_edge(&node, name, i % 2);
+		put_slot(&node, 1, name, 1);
+	}
+	put_node(&graph, &node);
+	put_value(&node, "k");
+	for (int32_t i = 0; i < n; i++)
+		put_edge(&node, i ? "same" : "slots", 0);
+	put_node(&graph, &node);
+	assert_int_equal(count_items(&graph), n / 2 + 3);
+}
+
+static const struct spec everything[] = {
+	{ .edges = { { "v", 1 }, { "opt", 2 } } },
+	{ .key = "k", .edges = { { "c", 2 } } },
+	{ .edges = { { "", 0 } }, .slots = { { 1, "m", 3 }, { 1, "v", 4 } } },
+	{ .key = "m" },
+	{ .key = "v" },
+};
+
+static void parses_or_refuses(struct span bytes)
+{
+	CLEANUP(graph_freep) struct graph *g = NULL;
+	CLEANUP(buf_release) struct buf text = { 0 };
+	int err = graph_parse(bytes, &g);
+
+	assert_true(err == 0 || err == -EIO);
+	if (!err)
+		print_layout(g, &text);
+}
+
+static void every_prefix_and_every_damaged_bit_is_survived(void **state)
+{
+	CLEANUP(buf_release) struct buf graph = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(everything); i++)
+		put_spec(&graph, &everything[i]);
+	for (size_t n = 0; n <= graph.len; n++) {
+		CLEANUP(free_ptr) uint8_t *exact = malloc(n + 1);
+
+		assert_non_null(exact);
+		memcpy(exact + 1, graph.data, n);
+		parses_or_refuses((struct span){ exact + 1, n });
+	}
+	for (size_t bit = 0; bit < 8 * graph.len; bit++) {
+		graph.data[bit / 8] ^= 1 << bit % 8;
+		parses_or_refuses(buf_span(&graph));
+		graph.data[bit / 8] ^= 1 << bit % 8;
+	}
+}
+
+/* Graphs that TensorFlow wrote, and lines that their layout must have. */
+static const struct fixture {
+	const char *path;
+	uint64_t offset, size;
+	uint32_t masked_crc;
+	const char *lines[6]; /* up to a NULL */
+} fixtures[] = {
+	{ "tests/fixtures/v2_tf2_keras3/k-1.data-00000-of-00001",
+	  332,
+	  2391,
+	  0xebe7750b,
+	  { "\n/model/_functional/_operations/1/_kernel = "
+	    "optimizer/_trainable_variables/0/.ATTRIBUTES/VARIABLE_VALUE\n",
+	    "\n/model/_functional/_operations/2/bias = "
+	    "optimizer/_trainable_variables/3/.ATTRIBUTES/VARIABLE_VALUE\n",
+	    "\n/optimizer/_trainable_variables/3 = "
+	    "optimizer/_trainable_variables/3/.ATTRIBUTES/VARIABLE_VALUE\n",
+	    "\n/model/optimizer -> /optimizer/\n" } },
+	{ "tests/fixtures/v2_tf2_manager/ckpt-3.data-00000-of-00001",
+	  376,
+	  1309,
+	  0xbed0084c,
+	  { "\n/model/dense/kernel.d/slots/optimizer/m = model/dense/kernel/"
+	    ".OPTIMIZER_SLOT/optimizer/m/.ATTRIBUTES/VARIABLE_VALUE\n",
+	    "\n/model/layers/1/v = "
+	    "model/layers/1/v/.ATTRIBUTES/VARIABLE_VALUE\n" } },
+	{ "tests/fixtures/v2_tf2_odd_objects/ckpt-1.data-00000-of-00001",
+	  783,
+	  1278,
+	  0x128668f0,
+	  { "\n/m/d/x/y = m/d/x.Sy/.ATTRIBUTES/VARIABLE_VALUE\n",
+	    "\n/m/d/ = m/d//.ATTRIBUTES/VARIABLE_VALUE\n",
+	    "\n/m/shared1 = m/shared1/.ATTRIBUTES/VARIABLE_VALUE\n",
+	    "\n/m/shared2 = m/shared1/.ATTRIBUTES/VARIABLE_VALUE\n",
+	    "\n/m/table/\n" } },
+	{ "tests/fixtures/savedmodel_tf2/variables/"
+	  "variables.data-00000-of-00001",
+	  40,
+	  314,
+	  0x65339eba,
+	  { "\n/b = b/.ATTRIBUTES/VARIABLE_VALUE\n",
+	    "\n/signatures/serving_default/\n" } },
+};
+
+static void read_graph(const struct fixture *f, struct buf *ret)
+{
+	CLEANUP(strings_freep) struct strings *s = NULL;
+	CLEANUP(close_fd) int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+	struct strings_source source = {
+		.fd = fd,
+		.offset = f->offset,
+		.size = f->size,
+		.elements = 1,
+		.crc32c = crc32c_unmask(f->masked_crc),
+		.scalar = true,
+		.verify = true,
+		.name = f->path,
+	};
+
+	assert_true(fd >= 0);
+	assert_int_equal(strings_open(&source, &s), 0);
+	buf_put_zeros(ret, strings_size(s));
+	assert_int_equal(strings_read(s, ret->data, ret->len, 0), ret->len);
+}
+
+static void lays_out_what_tensorflow_wrote(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(fixtures); i++) {
+		CLEANUP(graph_freep) struct graph *g = NULL;
+		CLEANUP(buf_release) struct buf bytes = { 0 };
+		CLEANUP(buf_release) struct buf text = { 0 };
+
+		read_graph(&fixtures[i], &bytes);
+		assert_int_equal(graph_parse(buf_span(&bytes), &g), 0);
+		buf_put(&text, "\n", 1);
+		print_layout(g, &text);
+		for (const char *const *line = fixtures[i].lines; *line; line++)
+			assert_non_null(strstr((char *)text.data, *line));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(objects_are_directories_and_variables_files),
+		cmocka_unit_test(variable_is_a_file_at_every_edge),
+		cmocka_unit_test(object_is_a_link_at_further_edges),
+		cmocka_unit_test(cycles_and_self_edges_are_links),
+		cmocka_unit_test(first_edge_of_a_name_wins),
+		cmocka_unit_test(children_of_a_variable_stand_in_its_companion),
+		cmocka_unit_test(root_is_no_variable),
+		cmocka_unit_test(slots_stand_below_the_path_of_their_optimizer),
+		cmocka_unit_test(each_variable_has_slots_of_its_own),
+		cmocka_unit_test(slots_of_the_root_stand_directly_below_slots),
+		cmocka_unit_test(slots_without_a_place_are_left_out),
+		cmocka_unit_test(edge_named_slots_wins),
+		cmocka_unit_test(slot_wins_over_an_optimizer_of_its_name),
+		cmocka_unit_test(graph_without_nodes_has_no_items),
+		cmocka_unit_test(edge_to_a_node_that_is_not_there),
+		cmocka_unit_test(slot_of_a_node_that_is_not_there),
+		cmocka_unit_test(nothing_too_deep_is_laid_out),
+		cmocka_unit_test(nothing_too_deep_is_laid_out_below_slots),
+		cmocka_unit_test(deep_optimizers_do_not_outgrow_the_graph),
+		cmocka_unit_test(huge_fan_out_takes_no_long_time),
+		cmocka_unit_test(every_prefix_and_every_damaged_bit_is_survived),
+		cmocka_unit_test(lays_out_what_tensorflow_wrote),
+	};
+
+	return cmocka_run_group_tests_name("graph", tests, NULL, NULL);
+}
