@@ -1,0 +1,560 @@
+#include "core/bundle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "core/shard.h"
+#include "core/table.h"
+#include "core/table_writer.h"
+#include "proto/tensor_bundle.pb-c.h"
+
+#define VERSION       1  /* of the format: TensorFlow's kTensorBundleVersion */
+#define KEYS_PER_BYTE 64 /* no real index expands to more than a few */
+#define KEYS_MIN      (UINT64_C(1) << 20)
+#define SHARDS_MAX    16384
+#define SLACK_UNIT    4096
+#define PADDING_MAX   (UINT64_C(64) << 10) /* beyond twice the content */
+
+/* A growing array of borrowed or owned pointers, as the field says. */
+struct list {
+	void **items;
+	size_t n;
+	size_t cap;
+};
+
+struct bundle {
+	atomic_uint refs;
+	int dirfd;
+	char *prefix;
+	char *index_name;
+	struct stat index;
+	struct file_id id;
+	struct buf header; /* serialized BundleHeaderProto, as read */
+	int32_t num_shards;
+	bool v1;
+	bool big_endian;
+	bool damaged;    /* something was not understood, and is not in `all` */
+	struct list all; /* owned entries, by key, those of slices among them */
+	struct list shown;  /* borrowed from `all`: without the slices */
+	struct list shards; /* owned; those that are there */
+	uint64_t key_bytes; /* of all keys read so far, expanded */
+};
+
+static int list_add(struct list *l, void *item)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? 2 * l->cap : 16;
+		void **items = reallocarray(l->items, cap, sizeof(*items));
+
+		if (!items)
+			return -ENOMEM;
+		l->items = items;
+		l->cap = cap;
+	}
+	l->items[l->n++] = item;
+	return 0;
+}
+
+static void bundle_free(struct bundle *b)
+{
+	for (size_t i = 0; i < b->all.n; i++)
+		entry_unref(b->all.items[i]);
+	for (size_t i = 0; i < b->shards.n; i++)
+		shard_unref(b->shards.items[i]);
+	free(b->all.items);
+	free(b->shown.items);
+	free(b->shards.items);
+	buf_release(&b->header);
+	free(b->index_name);
+	free(b->prefix);
+	free(b);
+}
+
+struct bundle *bundle_ref(struct bundle *b)
+{
+	atomic_fetch_add(&b->refs, 1);
+	return b;
+}
+
+void bundle_unref(struct bundle *b)
+{
+	if (b && atomic_fetch_sub(&b->refs, 1) == 1)
+		bundle_free(b);
+}
+DEFINE_CLEANUP(struct bundle, bundle_unref)
+
+static int bundle_new(int dirfd, const char *prefix, struct bundle **ret)
+{
+	CLEANUP(bundle_unrefp) struct bundle *b = calloc(1, sizeof(*b));
+
+	if (!b)
+		return -ENOMEM;
+	atomic_init(&b->refs, 1);
+	b->dirfd = dirfd;
+	b->prefix = strdup(prefix);
+	*ret = b->prefix ? STEAL(b) : NULL;
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int bundle_new_v2(int dirfd, const char *prefix, struct bundle **ret)
+{
+	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
+	int r = bundle_new(dirfd, prefix, &b);
+
+	if (r < 0)
+		return r;
+	if (asprintf(&b->index_name, "%s.index", prefix) < 0) {
+		b->index_name = NULL;
+		return -ENOMEM;
+	}
+	*ret = STEAL(b);
+	return 0;
+}
+
+/* The shard of this id among those that `b` has open; NULL if it is not. */
+static struct shard *known_shard(const struct bundle *b, int32_t id)
+{
+	for (size_t i = 0; i < b->shards.n; i++)
+		if (shard_id(b->shards.items[i]) == id)
+			return b->shards.items[i];
+	return NULL;
+}
+
+/*
+ * The shard of an entry: one that is open already, one that an earlier state holds
+ * and that is still in place, or the file.  NULL, which means missing, where an index
+ * names more shards than anybody has.
+ */
+static int find_shard(struct bundle *b, const struct bundle *old, int32_t id,
+		      struct shard **ret)
+{
+	struct shard *s = known_shard(b, id);
+	int r;
+
+	if (s) {
+		*ret = s;
+		return 0;
+	}
+	if (b->shards.n >= SHARDS_MAX) {
+		*ret = NULL;
+		return 0;
+	}
+	s = old ? known_shard(old, id) : NULL;
+	if (s && shard_in_place(s)) {
+		s = shard_ref(s);
+	} else {
+		r = shard_open(b->dirfd, b->prefix, id, b->num_shards, &s);
+		if (r < 0)
+			return r;
+	}
+	r = list_add(&b->shards, s);
+	if (r < 0)
+		shard_unref(s);
+	else
+		*ret = s;
+	return r;
+}
+
+static const char *check_header(const Tensorflow__BundleHeaderProto *p)
+{
+	const Tensorflow__VersionDef *version = p->version;
+
+	if (p->num_shards < 0)
+		return "it has a negative number of shards";
+	if (!version)
+		return NULL;
+	if (version->min_consumer > VERSION)
+		return "it wants a newer reader";
+	for (size_t i = 0; i < version->n_bad_consumers; i++)
+		if (version->bad_consumers[i] == VERSION)
+			return "it forbids this version of the format";
+	return NULL;
+}
+
+static int read_header(struct bundle *b, struct span key, struct span value)
+{
+	Tensorflow__BundleHeaderProto *p = NULL;
+	const char *reason = "it does not begin with a header";
+
+	if (key.len == 0) {
+		p = tensorflow__bundle_header_proto__unpack(NULL, value.len,
+							    value.data);
+		reason = p ? check_header(p) : "its header does not parse";
+	}
+	if (reason) {
+		log_error("%s: not shown: %s", b->index_name, reason);
+	} else {
+		b->num_shards = p->num_shards;
+		b->big_endian = p->endianness == 1;
+		buf_put(&b->header, value.data, value.len);
+	}
+	if (p)
+		tensorflow__bundle_header_proto__free_unpacked(p, NULL);
+	return reason ? -EIO : buf_error(&b->header);
+}
+
+/* Says the first fault only: a damaged index has thousands. */
+static void note_damage(struct bundle *b, const char *reason)
+{
+	if (!b->damaged && reason)
+		log_error("%s: shown as far as it goes, and not written to: %s",
+			  b->index_name, reason);
+	b->damaged = true;
+}
+
+static bool in_order(const struct bundle *b, struct span key)
+{
+	return b->all.n == 0 ||
+	       span_compare(entry_key(b->all.items[b->all.n - 1]), key) < 0;
+}
+
+static int read_entry(struct bundle *b, const struct bundle *old,
+		      struct span key, struct span value)
+{
+	struct entry *e = NULL;
+	struct shard *s = NULL;
+	const char *reason;
+	int r;
+
+	/* Keys share prefixes, so a small index may stand for any number of bytes. */
+	b->key_bytes += key.len;
+	if (b->key_bytes >
+	    (uint64_t)b->index.st_size * KEYS_PER_BYTE + KEYS_MIN) {
+		note_damage(b, "its keys are far longer than the index itself");
+		return -EFBIG;
+	}
+	if (key.len == 0 || !in_order(b, key)) {
+		note_damage(b, "its keys are not in order");
+		return 0;
+	}
+	r = entry_parse(key, value,
+			b->big_endian ? ENTRY_V2_BIG_ENDIAN : ENTRY_V2, &e,
+			&reason);
+	if (r == -EBADMSG) {
+		note_damage(b, reason);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	if (!entry_slices(e))
+		r = find_shard(b, old, entry_shard_id(e), &s);
+	if (s)
+		entry_attach(e, s);
+	if (r == 0)
+		r = list_add(&b->all, e);
+	if (r < 0)
+		entry_unref(e);
+	return r;
+}
+
+static int read_entries(struct bundle *b, const struct bundle *old,
+			struct table_iter *it)
+{
+	struct span key, value;
+	bool header = false;
+	int r;
+
+	for (;;) {
+		r = table_iter_next(it, &key, &value);
+		if (r == 0 && !header)
+			log_error("%s: not shown: it is empty", b->index_name);
+		if (r == 0)
+			return header ? 0 : -EIO;
+		if (r == -EIO && header)
+			note_damage(b, "a block of it is damaged");
+		else if (r > 0)
+			r = header ? read_entry(b, old, key, value)
+				   : read_header(b, key, value);
+		if (r == -EFBIG)
+			return 0;
+		if (r < 0 && (r != -EIO || !header))
+			return r;
+		header = true;
+	}
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct entry *const *ea = a, *const *eb = b;
+
+	return span_compare(entry_key(*ea), entry_key(*eb));
+}
+
+static size_t find_in(const struct list *l, struct span key)
+{
+	size_t low = 0, high = l->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (span_compare(entry_key(l->items[mid]), key) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low < l->n && span_equal(entry_key(l->items[low]), key))
+		return low;
+	return l->n;
+}
+
+struct hiding {
+	struct bundle *b;
+	bool *hidden; /* parallel to b->all */
+};
+
+static int hide(void *arg, struct span key)
+{
+	struct hiding *h = arg;
+	size_t i = find_in(&h->b->all, key);
+
+	if (i < h->b->all.n)
+		h->hidden[i] = true;
+	return 0;
+}
+
+/* Everything but the slices that a partitioned variable lists as its own. */
+static int show_entries(struct bundle *b)
+{
+	CLEANUP(free_ptr)
+	bool *hidden = calloc(b->all.n + 1, sizeof(*hidden));
+	struct hiding h = { b, hidden };
+	int r = hidden ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < b->all.n; i++)
+		if (entry_slices(b->all.items[i]))
+			r = entry_slice_keys(b->all.items[i], hide, &h);
+	for (size_t i = 0; r == 0 && i < b->all.n; i++)
+		if (!hidden[i])
+			r = list_add(&b->shown, b->all.items[i]);
+	return r;
+}
+
+static int read_table(struct bundle *b, const struct bundle *old, int fd)
+{
+	struct table *t = NULL;
+	struct table_iter *it = NULL;
+	int r = table_open(fd, b->index_name, &t);
+
+	if (r == -EINVAL)
+		return -EBADMSG;
+	if (r == 0)
+		r = table_iter_new(t, &it);
+	if (r == 0)
+		r = read_entries(b, old, it);
+	table_iter_free(it);
+	table_free(t);
+	return r;
+}
+
+int bundle_open(int dirfd, const char *prefix, const struct bundle *old,
+		struct bundle **ret)
+{
+	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
+	CLEANUP(close_fd) int fd = -1;
+	int r = bundle_new_v2(dirfd, prefix, &b);
+
+	if (r < 0)
+		return r;
+	fd = io_open(dirfd, b->index_name, O_RDONLY | O_NONBLOCK);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &b->index) < 0)
+		return -errno;
+	r = read_table(b, old, fd);
+	if (r == 0)
+		r = show_entries(b);
+	/* As it was before it was read: a change since then is found later. */
+	bundle_settle(b, &b->index);
+	if (r == 0)
+		*ret = STEAL(b);
+	return r;
+}
+
+int bundle_of_v1(int dirfd, const char *file, const struct stat *st,
+		 struct entry **entries, size_t n, struct bundle **ret)
+{
+	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
+	int r = bundle_new(dirfd, file, &b);
+
+	if (r == 0 && asprintf(&b->index_name, "%s", file) < 0)
+		r = -ENOMEM;
+	if (r < 0)
+		return r;
+	b->v1 = true;
+	bundle_settle(b, st);
+	qsort(entries, n, sizeof(struct entry *), by_key);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		if (!in_order(b, entry_key(entries[i])))
+			continue;
+		r = list_add(&b->all, entries[i]);
+		if (r == 0)
+			(void)entry_ref(entries[i]);
+	}
+	if (r == 0)
+		r = show_entries(b);
+	if (r == 0)
+		*ret = STEAL(b);
+	return r;
+}
+
+size_t bundle_count(const struct bundle *b)
+{
+	return b->shown.n;
+}
+
+struct entry *bundle_entry(const struct bundle *b, size_t i)
+{
+	return b->shown.items[i];
+}
+
+struct entry *bundle_find(const struct bundle *b, struct span key)
+{
+	size_t i = find_in(&b->all, key);
+
+	return i < b->all.n ? b->all.items[i] : NULL;
+}
+
+const struct file_id *bundle_id(const struct bundle *b)
+{
+	return &b->id;
+}
+
+const struct stat *bundle_stat(const struct bundle *b)
+{
+	return &b->index;
+}
+
+bool bundle_in_place(const struct bundle *b)
+{
+	for (size_t i = 0; i < b->shards.n; i++)
+		if (!shard_in_place(b->shards.items[i]))
+			return false;
+	return true;
+}
+
+bool bundle_suspect(const struct bundle *b)
+{
+	for (size_t i = 0; i < b->shards.n; i++)
+		if (shard_just_came(b->shards.items[i], &b->index.st_ctim))
+			return true;
+	return false;
+}
+
+int bundle_current(const struct bundle *b)
+{
+	struct file_id now;
+	int r = io_id(b->dirfd, b->index_name, &now);
+
+	if (r < 0)
+		return r;
+	if (!file_id_equal(&now, &b->id))
+		return 0;
+	return bundle_in_place(b) ? 1 : -ESTALE;
+}
+
+int bundle_writable(const struct bundle *b, const char **ret_reason)
+{
+	if (b->v1) {
+		*ret_reason = "this version does not write V1 checkpoints";
+		return -EOPNOTSUPP;
+	}
+	if (b->damaged) {
+		*ret_reason = "its index is damaged";
+		return -EIO;
+	}
+	if (b->big_endian) {
+		*ret_reason = "this version does not write big-endian bundles";
+		return -EOPNOTSUPP;
+	}
+	return 0;
+}
+
+/* Takes over what does not depend on the entries. */
+static int bundle_like(const struct bundle *base, struct bundle **ret)
+{
+	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
+	int r = bundle_new_v2(base->dirfd, base->prefix, &b);
+
+	if (r < 0)
+		return r;
+	b->num_shards = base->num_shards;
+	b->big_endian = base->big_endian;
+	buf_put(&b->header, base->header.data, base->header.len);
+	r = buf_error(&b->header);
+	for (size_t i = 0; r == 0 && i < base->shards.n; i++) {
+		r = list_add(&b->shards, base->shards.items[i]);
+		if (r == 0)
+			(void)shard_ref(base->shards.items[i]);
+	}
+	if (r == 0)
+		*ret = STEAL(b);
+	return r;
+}
+
+int bundle_with(const struct bundle *base, struct entry *const *changed,
+		size_t n, struct bundle **ret)
+{
+	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
+	int r = bundle_like(base, &b);
+
+	for (size_t i = 0; r == 0 && i < base->all.n; i++) {
+		struct entry *e = base->all.items[i];
+		struct entry *const *with =
+			bsearch(&e, changed, n, sizeof(struct entry *), by_key);
+
+		if (with)
+			e = *with;
+		r = list_add(&b->all, e);
+		if (r == 0)
+			(void)entry_ref(e);
+	}
+	if (r == 0)
+		r = show_entries(b);
+	if (r == 0)
+		*ret = STEAL(b);
+	return r;
+}
+
+/* How long the index becomes: see bundle_encode(). */
+static uint64_t padded_size(uint64_t content, uint64_t old_size)
+{
+	uint64_t most = 2 * content + PADDING_MAX;
+	uint64_t slack = content + content / 8 + SLACK_UNIT - 1;
+
+	if (content <= old_size && old_size <= most)
+		return old_size;
+	return slack / SLACK_UNIT * SLACK_UNIT;
+}
+
+int bundle_encode(const struct bundle *b, uint64_t old_size, struct buf *ret)
+{
+	struct table_writer *w = NULL;
+	int r = table_writer_new(ret, &w);
+
+	if (r < 0)
+		return r;
+	table_writer_add(w, (struct span){ 0 }, buf_span(&b->header));
+	for (size_t i = 0; i < b->all.n; i++)
+		table_writer_add(w, entry_key(b->all.items[i]),
+				 entry_raw(b->all.items[i]));
+	r = table_writer_finish(w, padded_size(table_writer_seal(w), old_size));
+	table_writer_free(w);
+	return r;
+}
+
+void bundle_settle(struct bundle *b, const struct stat *index)
+{
+	b->index = *index;
+	b->id = (struct file_id){
+		.dev = index->st_dev,
+		.ino = index->st_ino,
+		.size = (uint64_t)index->st_size,
+		.mtime = index->st_mtim,
+	};
+}

@@ -1,0 +1,15 @@
+/*
+ * dir.h - an open directory, shared
+ *
+ * Files are reached from the directory they were found in, wherever that is moved.  It
+ * stays open for as long as anybody may still commit into it.
+ */
+#pragma once
+
+struct dir;
+
+/* Takes `fd` over, also when it fails. */
+int dir_new(int fd, struct dir **ret);
+struct dir *dir_ref(struct dir *d);
+void dir_unref(struct dir *d);
+int dir_fd(const struct dir *d);

@@ -1,0 +1,356 @@
+#include "core/entry.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/crc32c.h"
+#include "core/dtype.h"
+#include "core/shard.h"
+#include "core/slice.h"
+#include "proto/tensor_bundle.pb-c.h"
+
+#define SLICES_MAX    8192 /* they are compared each with each */
+#define DESCRIBED_MAX 256  /* bytes of a key in a message */
+
+struct entry {
+	atomic_uint refs;
+	int32_t dtype;
+	int32_t shard_id;
+	uint32_t crc32c;
+	enum entry_format format;
+	struct shard *shard;
+	uint64_t offset;
+	uint64_t size;
+	uint64_t elements;
+	size_t slices;
+	struct shape shape;
+	struct span key;
+	struct span raw;
+	int64_t tail[]; /* the dimensions; then the bytes of key and raw */
+};
+
+typedef Tensorflow__BundleEntryProto entry_proto;
+
+static void entry_proto_freep(entry_proto **p)
+{
+	if (*p)
+		tensorflow__bundle_entry_proto__free_unpacked(*p, NULL);
+}
+
+/* Entries are many, so each is one allocation. */
+static struct entry *entry_alloc(struct span key, size_t raw_len, size_t rank)
+{
+	size_t dims = rank * sizeof(int64_t);
+	struct entry *e = calloc(1, sizeof(*e) + dims + key.len + raw_len);
+	uint8_t *bytes;
+
+	if (!e)
+		return NULL;
+	atomic_init(&e->refs, 1);
+	bytes = (uint8_t *)e->tail + dims;
+	memcpy(bytes, key.data, key.len);
+	e->key = (struct span){ bytes, key.len };
+	e->raw = (struct span){ bytes + key.len, raw_len };
+	e->shape = (struct shape){ rank, e->tail };
+	return e;
+}
+
+struct entry *entry_ref(struct entry *e)
+{
+	atomic_fetch_add(&e->refs, 1);
+	return e;
+}
+
+void entry_unref(struct entry *e)
+{
+	if (!e || atomic_fetch_sub(&e->refs, 1) != 1)
+		return;
+	shard_unref(e->shard);
+	free(e);
+}
+DEFINE_CLEANUP(struct entry, entry_unref)
+
+static struct extent extent_of(const Tensorflow__TensorSliceProto__Extent *x)
+{
+	bool has_length =
+		x->has_length_case ==
+		TENSORFLOW__TENSOR_SLICE_PROTO__EXTENT__HAS_LENGTH_LENGTH;
+
+	return (struct extent){ x->start, has_length ? x->length : -1 };
+}
+
+/* Whether two slices share an element: whether they do in every dimension. */
+static bool overlap(const Tensorflow__TensorSliceProto *a,
+		    const Tensorflow__TensorSliceProto *b)
+{
+	for (size_t i = 0; i < a->n_extent; i++) {
+		struct extent ea = extent_of(a->extent[i]);
+		struct extent eb = extent_of(b->extent[i]);
+		bool apart = ea.length >= 0 && eb.length >= 0 &&
+			     (ea.start - eb.start >= eb.length ||
+			      eb.start - ea.start >= ea.length);
+
+		if (apart)
+			return false;
+	}
+	return true;
+}
+
+/* What must hold for slices, or TensorFlow aborts when it opens the index. */
+static const char *check_slices(const entry_proto *p)
+{
+	if (p->n_slices > SLICES_MAX)
+		return "it has more slices than are looked at";
+	for (size_t i = 0; i < p->n_slices; i++) {
+		if (!p->shape || p->slices[i]->n_extent != p->shape->n_dim)
+			return "a slice has another rank than its variable";
+		for (size_t j = 0; j < p->slices[i]->n_extent; j++)
+			if (p->slices[i]->extent[j]->start < 0)
+				return "a slice begins before its variable";
+	}
+	for (size_t i = 0; i < p->n_slices; i++)
+		for (size_t j = 0; j < i; j++)
+			if (overlap(p->slices[i], p->slices[j]))
+				return "its slices overlap";
+	return NULL;
+}
+
+/* What makes TensorFlow refuse the entry, or abort: FORMAT section 6's list. */
+static const char *check_proto(const entry_proto *p)
+{
+	if (!dtype_known(p->dtype))
+		return "its dtype is unknown";
+	if (p->shape && p->shape->unknown_rank)
+		return "its rank is unknown";
+	if (p->shape && p->shape->n_dim > SHAPE_MAX_RANK)
+		return "it has more than 254 dimensions";
+	if (p->shard_id < 0 || p->offset < 0 || p->size < 0)
+		return "its place is negative";
+	if (p->offset > INT64_MAX - p->size)
+		return "its place is beyond the end of any file";
+	return check_slices(p);
+}
+
+static int entry_fill(struct entry *e, const entry_proto *p, struct span raw,
+		      const char **ret_reason)
+{
+	for (size_t i = 0; i < e->shape.rank; i++)
+		e->tail[i] = p->shape->dim[i]->size;
+	memcpy((uint8_t *)e->tail + e->shape.rank * sizeof(int64_t) +
+		       e->key.len,
+	       raw.data, raw.len);
+	e->dtype = p->dtype;
+	e->shard_id = p->shard_id;
+	e->offset = (uint64_t)p->offset;
+	e->size = (uint64_t)p->size;
+	e->crc32c = crc32c_unmask(p->crc32c);
+	e->slices = p->n_slices;
+	if (!shape_elements(e->shape, &e->elements)) {
+		*ret_reason = "its shape has a negative or too large dimension";
+		return -EBADMSG;
+	}
+	return 0;
+}
+
+int entry_parse(struct span key, struct span raw, enum entry_format format,
+		struct entry **ret, const char **ret_reason)
+{
+	CLEANUP(entry_proto_freep)
+	entry_proto *p = tensorflow__bundle_entry_proto__unpack(NULL, raw.len,
+								raw.data);
+	CLEANUP(entry_unrefp) struct entry *e = NULL;
+	int r;
+
+	*ret_reason = p ? check_proto(p) : "it is no BundleEntryProto";
+	if (*ret_reason)
+		return -EBADMSG;
+
+	e = entry_alloc(key, raw.len, p->shape ? p->shape->n_dim : 0);
+	if (!e)
+		return -ENOMEM;
+	e->format = format;
+	r = entry_fill(e, p, raw, ret_reason);
+	if (r < 0)
+		return r;
+
+	*ret = STEAL(e);
+	return 0;
+}
+
+void entry_attach(struct entry *e, struct shard *shard)
+{
+	e->shard = shard_ref(shard);
+	if (e->size > 0)
+		shard_name_to(shard, e->offset + e->size);
+}
+
+int entry_replace(const struct entry *old, struct shard *shard, uint64_t offset,
+		  uint64_t size, uint32_t crc32c, struct entry **ret)
+{
+	CLEANUP(entry_proto_freep)
+	entry_proto *p = tensorflow__bundle_entry_proto__unpack(
+		NULL, old->raw.len, old->raw.data);
+	CLEANUP(buf_release) struct buf raw = { 0 };
+	const char *reason;
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->shard_id = shard_id(shard);
+	p->offset = (int64_t)offset;
+	p->size = (int64_t)size;
+	p->crc32c = crc32c_mask(crc32c);
+
+	buf_put_zeros(&raw, tensorflow__bundle_entry_proto__get_packed_size(p));
+	if (buf_error(&raw))
+		return buf_error(&raw);
+	(void)tensorflow__bundle_entry_proto__pack(p, raw.data);
+
+	r = entry_parse(old->key, buf_span(&raw), ENTRY_V2, ret, &reason);
+	if (r < 0)
+		return r;
+	entry_attach(*ret, shard);
+	return 0;
+}
+
+struct span entry_key(const struct entry *e)
+{
+	return e->key;
+}
+
+int32_t entry_dtype(const struct entry *e)
+{
+	return e->dtype;
+}
+
+struct shape entry_shape(const struct entry *e)
+{
+	return e->shape;
+}
+
+uint64_t entry_elements(const struct entry *e)
+{
+	return e->elements;
+}
+
+uint64_t entry_size(const struct entry *e)
+{
+	return e->size;
+}
+
+uint64_t entry_offset(const struct entry *e)
+{
+	return e->offset;
+}
+
+int32_t entry_shard_id(const struct entry *e)
+{
+	return e->shard_id;
+}
+
+uint32_t entry_crc32c(const struct entry *e)
+{
+	return e->crc32c;
+}
+
+struct shard *entry_shard(const struct entry *e)
+{
+	return e->shard;
+}
+
+size_t entry_slices(const struct entry *e)
+{
+	return e->slices;
+}
+
+struct span entry_raw(const struct entry *e)
+{
+	return e->raw;
+}
+
+/* Bytes that are in the way of reading, not a matter of what we support. */
+static const char *damage(const struct entry *e)
+{
+	uint64_t bytes;
+
+	if (dtype_size(e->dtype) &&
+	    (__builtin_mul_overflow(e->elements, dtype_size(e->dtype),
+				    &bytes) ||
+	     bytes != e->size))
+		return "its size is not that of its dtype and shape";
+	if (!e->shard || shard_missing(e->shard))
+		return "its data shard is missing";
+	if (e->size > 0 && e->offset + e->size > shard_end(e->shard))
+		return "its data shard ends before it";
+	return NULL;
+}
+
+int entry_access(const struct entry *e, const char **ret_reason)
+{
+	const char *reason;
+
+	if (e->format == ENTRY_V1)
+		reason = "this version does not read V1 checkpoints";
+	else if (e->slices)
+		reason = "this version does not read partitioned variables";
+	else if (e->dtype == DT_VARIANT)
+		reason = "this version does not read variant tensors";
+	else if (e->format == ENTRY_V2_BIG_ENDIAN)
+		reason = "this version does not read big-endian bundles";
+	else
+		reason = NULL;
+	if (reason) {
+		*ret_reason = reason;
+		return -EOPNOTSUPP;
+	}
+
+	reason = damage(e);
+	if (reason) {
+		*ret_reason = reason;
+		return -EIO;
+	}
+	return 0;
+}
+
+char *entry_describe(const struct entry *e, const char *label)
+{
+	CLEANUP(buf_release) struct buf text = { 0 };
+	bool cut = e->key.len > DESCRIBED_MAX;
+
+	buf_printf(&text, "%s/", label);
+	for (size_t i = 0; i < e->key.len && i < DESCRIBED_MAX; i++)
+		buf_printf(&text, e->key.data[i] < ' ' ? "\\x%02x" : "%c",
+			   e->key.data[i]);
+	buf_put(&text, cut ? "..." : "", cut ? 4 : 1);
+	return buf_error(&text) ? NULL : (char *)STEAL(text.data);
+}
+
+int entry_slice_keys(const struct entry *e,
+		     int (*each)(void *arg, struct span key), void *arg)
+{
+	CLEANUP(entry_proto_freep)
+	entry_proto *p = tensorflow__bundle_entry_proto__unpack(
+		NULL, e->raw.len, e->raw.data);
+
+	if (!p)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->n_slices; i++) {
+		const Tensorflow__TensorSliceProto *slice = p->slices[i];
+		CLEANUP(buf_release) struct buf key = { 0 };
+		struct extent extents[SHAPE_MAX_RANK];
+		int r;
+
+		for (size_t j = 0; j < slice->n_extent; j++)
+			extents[j] = extent_of(slice->extent[j]);
+		slice_put_key(e->key, extents, slice->n_extent, &key);
+		r = buf_error(&key);
+		if (r == 0)
+			r = each(arg, buf_span(&key));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,77 @@
+/*
+ * entry.h - one tensor of a checkpoint as it lies on disk
+ *
+ * An entry never changes, and is counted: whoever holds one can read that value,
+ * whatever becomes of the checkpoint, because it holds its shard open.  A version
+ * of a checkpoint is an array of entries; the next version shares all those that
+ * did not change.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/coding.h"
+#include "core/shape.h"
+
+struct entry;
+struct shard;
+
+struct entry *entry_ref(struct entry *e);
+void entry_unref(struct entry *e);
+
+struct span entry_key(const struct entry *e);
+int32_t entry_dtype(const struct entry *e); /* a known one: dtype_known() */
+struct shape entry_shape(const struct entry *e);
+uint64_t entry_elements(const struct entry *e);
+
+/* Where the bytes lie; a partitioned variable has none of its own. */
+uint64_t entry_size(const struct entry *e);
+uint64_t entry_offset(const struct entry *e);
+int32_t entry_shard_id(const struct entry *e);
+uint32_t entry_crc32c(const struct entry *e); /* unmasked */
+
+/* Its shard, borrowed, which may be missing; NULL if there are no bytes. */
+struct shard *entry_shard(const struct entry *e);
+
+/* The number of slices of a partitioned variable, else 0. */
+size_t entry_slices(const struct entry *e);
+
+/*
+ * 0 if the value can be read; -EOPNOTSUPP for what this version does not read
+ * (partitioned and variant tensors, big-endian bundles), with the reason;
+ * -EIO where its shard is missing or ends before it does.
+ */
+int entry_access(const struct entry *e, const char **ret_reason);
+
+/* LABEL/KEY for a message, with what does not print escaped; to be freed. */
+char *entry_describe(const struct entry *e, const char *label);
+
+/*
+ * For the code that reads and writes an index.
+ *
+ * entry_parse() copies the key and the serialized BundleEntryProto: 0; -EBADMSG
+ * where TensorFlow would not understand it or abort, with the reason; -ENOMEM.
+ */
+enum entry_format {
+	ENTRY_V2,
+	ENTRY_V2_BIG_ENDIAN,
+	ENTRY_V1
+};
+int entry_parse(struct span key, struct span raw, enum entry_format format,
+		struct entry **ret, const char **ret_reason);
+
+/* Gives it its shard, which is referenced; once, before anyone else sees it. */
+void entry_attach(struct entry *e, struct shard *shard);
+
+/* The same variable with a new value of the same dtype and shape. */
+int entry_replace(const struct entry *old, struct shard *shard, uint64_t offset,
+		  uint64_t size, uint32_t crc32c, struct entry **ret);
+
+/* The serialized BundleEntryProto: what was read is kept as it was. */
+struct span entry_raw(const struct entry *e);
+
+/* Calls `each` with the key of every slice of a partitioned variable. */
+int entry_slice_keys(const struct entry *e,
+		     int (*each)(void *arg, struct span key), void *arg);

@@ -1,0 +1,12 @@
+/*
+ * residue.h - what a crash left behind
+ *
+ * A commit that was cut short leaves one temporary file beside the index: either the
+ * new index, which never got its name, or the old one, which had just lost it.  Both
+ * go at the next writable mount, once the checkpoint was found to be whole.  What may
+ * be an index of somebody else, newer than the one that has the name, is left alone.
+ */
+#pragma once
+
+/* Cleans up in the directory, of which we are the only writer. */
+void residue_remove(int dirfd);

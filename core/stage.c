@@ -1,0 +1,480 @@
+#include "core/stage.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/crc32c.h"
+#include "core/io.h"
+#include "core/shard.h"
+
+#define MEMORY_MAX (UINT64_C(64) << 10)
+#define CHUNK      (UINT64_C(256) << 10)
+
+static const uint8_t zeros[CHUNK];
+
+struct stage {
+	atomic_uint refs;
+	struct entry *base;  /* the value that stands */
+	struct shard *shard; /* of `base`: where the new value goes */
+	uint64_t expected;   /* bytes that dtype and shape ask for */
+
+	pthread_mutex_t lock; /* for all that follows */
+	int error;            /* of the first write that failed */
+	bool copied;          /* holds what it began with */
+	bool written;         /* since it was made */
+	bool finished;        /* has become an entry */
+	bool told;            /* somebody said why it has not */
+	/* Where the bytes are: in one of these, in none before the first. */
+	uint8_t *memory; /* of `expected` bytes, where that is small */
+	bool reserved;   /* room in the shard, at `offset`, that is ours */
+	uint64_t offset;
+	int spool;     /* an unnamed file, for more than was expected; or -1 */
+	uint64_t size; /* as the file shows it */
+	uint64_t filled; /* bytes written; from there to `size` all is zero */
+	uint32_t crc;    /* of the first `filled` bytes */
+	uint64_t fresh;  /* from the start, in order, written anew */
+	uint32_t fresh_crc;
+};
+
+static void give_room_back(struct stage *s)
+{
+	if (s->reserved)
+		shard_unreserve(s->shard, s->offset, s->expected);
+	s->reserved = false;
+}
+
+static void stage_free(struct stage *s)
+{
+	give_room_back(s);
+	close_fd(&s->spool);
+	(void)pthread_mutex_destroy(&s->lock);
+	entry_unref(s->base);
+	free(s->memory);
+	free(s);
+}
+
+struct stage *stage_ref(struct stage *s)
+{
+	atomic_fetch_add(&s->refs, 1);
+	return s;
+}
+
+void stage_unref(struct stage *s)
+{
+	if (s && atomic_fetch_sub(&s->refs, 1) == 1)
+		stage_free(s);
+}
+
+int stage_new(struct entry *base, bool truncated, struct stage **ret)
+{
+	struct stage *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	atomic_init(&s->refs, 1);
+	(void)pthread_mutex_init(&s->lock, NULL);
+	s->base = entry_ref(base);
+	s->shard = entry_shard(base);
+	s->expected = entry_size(base);
+	s->spool = -1;
+	s->copied = truncated;
+	s->size = truncated ? 0 : s->expected;
+	*ret = s;
+	return 0;
+}
+
+/* Where a value of the expected size goes: taken at the first write. */
+static int take_room_locked(struct stage *s)
+{
+	int r;
+
+	if (s->memory || s->reserved || s->spool >= 0)
+		return 0;
+	if (s->expected <= MEMORY_MAX) {
+		s->memory = malloc(s->expected ? s->expected : 1);
+		return s->memory ? 0 : -ENOMEM;
+	}
+	r = shard_reserve(s->shard, s->expected, &s->offset);
+	s->reserved = r == 0;
+	return r;
+}
+
+static int put_locked(struct stage *s, const void *data, size_t n,
+		      uint64_t offset)
+{
+	if (s->spool >= 0)
+		return io_write_at(s->spool, data, n, offset);
+	if (!s->memory)
+		return shard_write(s->shard, data, n, s->offset + offset);
+	memcpy(s->memory + offset, data, n);
+	return 0;
+}
+
+static int get_locked(const struct stage *s, void *buf, size_t n,
+		      uint64_t offset)
+{
+	if (s->spool >= 0)
+		return io_read_at(s->spool, buf, n, offset);
+	if (!s->memory)
+		return io_read_at(shard_fd(s->shard), buf, n,
+				  s->offset + offset);
+	memcpy(buf, s->memory + offset, n);
+	return 0;
+}
+
+/* More than was expected is judged at the end, and until then it must be kept. */
+static int outgrow_locked(struct stage *s)
+{
+	int spool = shard_spool(s->shard);
+	int r = spool < 0 ? spool : 0;
+
+	if (r == 0 && s->memory)
+		r = io_write_at(spool, s->memory, s->filled, 0);
+	else if (r == 0 && s->filled > 0)
+		r = io_copy(shard_fd(s->shard), s->offset, spool, 0, s->filled);
+	if (r < 0) {
+		close_fd(&spool);
+		return r;
+	}
+	give_room_back(s);
+	free(STEAL(s->memory));
+	s->spool = spool;
+	return 0;
+}
+
+/* A writer that did not truncate finds the old value in its stage. */
+static int copy_base_locked(struct stage *s)
+{
+	uint64_t from = entry_offset(s->base);
+	int r;
+
+	if (s->copied)
+		return 0;
+	if (s->memory)
+		r = io_read_at(shard_fd(s->shard), s->memory, s->expected,
+			       from);
+	else
+		r = shard_copy(s->shard, from, s->shard, s->offset,
+			       s->expected);
+	if (r < 0)
+		return r;
+	s->filled = s->expected;
+	s->crc = entry_crc32c(s->base);
+	s->copied = true;
+	return 0;
+}
+
+/* Makes the stage fit to hold its first `end` bytes. */
+static int prepare_locked(struct stage *s, uint64_t end)
+{
+	int r = take_room_locked(s);
+
+	if (r == 0)
+		r = copy_base_locked(s);
+	if (r == 0 && end > s->expected && s->spool < 0)
+		r = outgrow_locked(s);
+	return r;
+}
+
+/* Adds `data` at the end of what is filled. */
+static int append_locked(struct stage *s, const void *data, size_t n)
+{
+	int r = put_locked(s, data, n, s->filled);
+
+	if (r < 0)
+		return r;
+	s->crc = crc32c_extend(s->crc, data, n);
+	s->filled += n;
+	return 0;
+}
+
+/* Writes the zeros that a gap before `end` stands for: room is not empty. */
+static int fill_locked(struct stage *s, uint64_t end)
+{
+	/* A file of its own may have a hole. */
+	if (s->spool >= 0 && s->filled < end) {
+		int r = io_resize(s->spool, end);
+
+		if (r < 0)
+			return r;
+		s->crc = ~crc32c_shift(~s->crc, end - s->filled);
+		s->filled = end;
+	}
+	while (s->filled < end) {
+		uint64_t gap = end - s->filled;
+		int r = append_locked(s, zeros, gap < CHUNK ? gap : CHUNK);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Writes over bytes that are there; the checksum changes by what they change. */
+static int overwrite_locked(struct stage *s, const uint8_t *data, size_t n,
+			    uint64_t offset)
+{
+	CLEANUP(free_ptr) uint8_t *old = malloc(CHUNK);
+
+	if (!old)
+		return -ENOMEM;
+	while (n > 0) {
+		size_t part = n < CHUNK ? n : CHUNK;
+		int r = get_locked(s, old, part, offset);
+
+		if (r == 0)
+			r = put_locked(s, data, part, offset);
+		if (r < 0)
+			return r;
+		s->crc = crc32c_patch(s->crc, crc32c_extend(0, old, part),
+				      crc32c_extend(0, data, part),
+				      s->filled - offset - part);
+		data += part;
+		offset += part;
+		n -= part;
+	}
+	return 0;
+}
+
+/*
+ * Follows a value that is written anew from its start: its checksum then does not
+ * rest on that of the old value, which may be wrong.
+ */
+static void note_fresh_locked(struct stage *s, const uint8_t *data, size_t n,
+			      uint64_t offset)
+{
+	if (offset == 0)
+		s->fresh = s->fresh_crc = 0;
+	else if (offset < s->fresh)
+		s->fresh = 0;
+	if (offset != s->fresh)
+		return;
+	s->fresh_crc = crc32c_extend(s->fresh_crc, data, n);
+	s->fresh += n;
+}
+
+static int write_locked(struct stage *s, const uint8_t *data, size_t n,
+			uint64_t offset)
+{
+	uint64_t over = 0;
+	int r = offset > INT64_MAX - n ? -EFBIG : prepare_locked(s, offset + n);
+
+	if (r == 0)
+		r = fill_locked(s, offset);
+	if (r < 0)
+		return r;
+	if (offset < s->filled) {
+		over = s->filled - offset < n ? s->filled - offset : n;
+		r = overwrite_locked(s, data, over, offset);
+	}
+	if (r == 0 && over < n)
+		r = append_locked(s, data + over, n - over);
+	if (r == 0 && s->size < s->filled)
+		s->size = s->filled;
+	if (r == 0)
+		note_fresh_locked(s, data, n, offset);
+	return r;
+}
+
+int stage_write(struct stage *s, const void *data, size_t n, uint64_t offset)
+{
+	int r;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->finished) {
+		r = -EBUSY;
+	} else if (s->error) {
+		r = s->error;
+	} else {
+		r = write_locked(s, data, n, offset);
+		s->error = r;
+		s->written = true;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+/* Cuts what is filled; the checksum of the rest has to be found anew. */
+static int cut_locked(struct stage *s, uint64_t size)
+{
+	CLEANUP(free_ptr) uint8_t *chunk = malloc(CHUNK);
+	uint64_t at = 0;
+	uint32_t crc = 0;
+
+	if (!chunk)
+		return -ENOMEM;
+	while (at < size) {
+		size_t part = size - at < CHUNK ? size - at : CHUNK;
+		int r = get_locked(s, chunk, part, at);
+
+		if (r < 0)
+			return r;
+		crc = crc32c_extend(crc, chunk, part);
+		at += part;
+	}
+	s->filled = size;
+	s->crc = crc;
+	s->fresh = 0;
+	return s->spool < 0 ? 0 : io_resize(s->spool, size);
+}
+
+static int resize_locked(struct stage *s, uint64_t size)
+{
+	int r = 0;
+
+	if (size == 0)
+		s->copied = true; /* nothing of the old value is left to see */
+	else if (!s->copied)
+		r = prepare_locked(s, 0);
+	if (r == 0 && size < s->filled)
+		r = cut_locked(s, size);
+	if (r == 0)
+		s->size = size;
+	return r;
+}
+
+int stage_resize(struct stage *s, uint64_t size)
+{
+	int r;
+
+	pthread_mutex_lock(&s->lock);
+	/* Whoever empties it begins again, whatever went wrong before. */
+	if (size == 0 && !s->finished) {
+		s->error = 0;
+		s->told = false;
+	}
+	if (s->finished) {
+		r = -EBUSY;
+	} else if (s->error) {
+		r = s->error;
+	} else {
+		r = resize_locked(s, size);
+		s->error = r;
+		/* Emptying comes before a value, and is none by itself. */
+		s->written |= size > 0;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+struct entry *stage_base(const struct stage *s)
+{
+	return s->base;
+}
+
+bool stage_written(struct stage *s)
+{
+	LOCK_SCOPE(&s->lock);
+	return s->written && !s->finished;
+}
+
+bool stage_tell(struct stage *s)
+{
+	bool first;
+
+	pthread_mutex_lock(&s->lock);
+	first = !s->told;
+	s->told = true;
+	pthread_mutex_unlock(&s->lock);
+	return first;
+}
+
+uint64_t stage_size(struct stage *s)
+{
+	uint64_t size;
+
+	pthread_mutex_lock(&s->lock);
+	size = s->size;
+	pthread_mutex_unlock(&s->lock);
+	return size;
+}
+
+static ssize_t read_locked(struct stage *s, uint8_t *buf, size_t n,
+			   uint64_t offset)
+{
+	size_t have = 0;
+	int r = 0;
+
+	if (offset >= s->size)
+		return 0;
+	if (n > s->size - offset)
+		n = s->size - offset;
+	if (!s->copied)
+		r = prepare_locked(s, 0);
+	if (r == 0 && offset < s->filled) {
+		have = s->filled - offset < n ? s->filled - offset : n;
+		r = get_locked(s, buf, have, offset);
+	}
+	if (r < 0)
+		return r;
+	memset(buf + have, 0, n - have);
+	return (ssize_t)n;
+}
+
+ssize_t stage_read(struct stage *s, void *buf, size_t n, uint64_t offset)
+{
+	ssize_t r;
+
+	pthread_mutex_lock(&s->lock);
+	r = read_locked(s, buf, n, offset);
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+/* Writes to the shard what was kept elsewhere. */
+static int settle_locked(struct stage *s)
+{
+	int r = shard_reserve(s->shard, s->expected, &s->offset);
+
+	if (r < 0)
+		return r;
+	s->reserved = true;
+	if (s->memory)
+		return shard_write(s->shard, s->memory, s->expected, s->offset);
+	return shard_fill(s->shard, s->offset, s->spool, s->expected);
+}
+
+static int finish_locked(struct stage *s, struct entry **ret)
+{
+	int r;
+
+	if (s->finished)
+		return -EBUSY;
+	if (s->error)
+		return s->error;
+	if (!s->written)
+		return -EAGAIN;
+	if (s->size != s->expected)
+		return -EINVAL;
+
+	r = prepare_locked(s, s->size);
+	if (r == 0)
+		r = fill_locked(s, s->size);
+	if (r == 0 && !s->reserved)
+		r = settle_locked(s);
+	if (r == 0)
+		r = entry_replace(s->base, s->shard, s->offset, s->expected,
+				  s->fresh == s->size ? s->fresh_crc : s->crc,
+				  ret);
+	if (r < 0) {
+		s->error = r;
+		return r;
+	}
+	s->finished = true;
+	s->reserved = false; /* the entry has it now */
+	return 0;
+}
+
+int stage_finish(struct stage *s, struct entry **ret)
+{
+	int r;
+
+	pthread_mutex_lock(&s->lock);
+	r = finish_locked(s, ret);
+	pthread_mutex_unlock(&s->lock);
+	return r;
+}
