@@ -1,0 +1,208 @@
+#include "core/catalog.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/checkpoint.h"
+#include "core/cleanup.h"
+#include "core/dtype.h"
+#include "core/graph.h"
+#include "core/layout.h"
+#include "core/log.h"
+
+#define GRAPH_MAX_SIZE (UINT64_C(2) << 30) /* as for any protobuf */
+
+struct catalog {
+	const struct checkpoint_config *config;
+	const char *label;
+	struct bundle *disk;
+	struct variable **variables; /* of the entries of `disk`, in order */
+	struct tree *tree;
+	struct stat first;
+};
+
+DEFINE_CLEANUP(struct value, value_unref)
+
+static void drop_variables(struct variable **variables, size_t n)
+{
+	for (size_t i = 0; variables && i < n; i++)
+		variable_unref(variables[i]);
+	free(variables);
+}
+
+static size_t count(const struct catalog *c)
+{
+	return c->disk ? bundle_count(c->disk) : 0;
+}
+
+int catalog_new(const struct checkpoint_config *config, const char *label,
+		struct catalog **ret)
+{
+	struct catalog *c = calloc(1, sizeof(*c));
+	int r;
+
+	if (!c)
+		return -ENOMEM;
+	c->config = config;
+	c->label = label;
+	r = tree_new(config->next_id, config->observer, config->arg, &c->tree);
+	if (r < 0)
+		free(c);
+	else
+		*ret = c;
+	return r;
+}
+
+void catalog_free(struct catalog *c)
+{
+	if (!c)
+		return;
+	tree_free(c->tree);
+	drop_variables(c->variables, count(c));
+	bundle_unref(c->disk);
+	free(c);
+}
+
+struct bundle *catalog_bundle(const struct catalog *c)
+{
+	return c->disk;
+}
+
+struct tree *catalog_tree(const struct catalog *c)
+{
+	return c->tree;
+}
+
+const struct stat *catalog_first(const struct catalog *c)
+{
+	return &c->first;
+}
+
+static bool same_entry(const struct entry *a, const struct entry *b)
+{
+	return entry_shard(a) == entry_shard(b) &&
+	       span_equal(entry_raw(a), entry_raw(b));
+}
+
+/* The variable that had the key of `e`: both states are sorted, `at` walks along. */
+static struct variable *find_old(const struct catalog *c, const struct entry *e,
+				 size_t *at)
+{
+	for (; *at < count(c); ++*at) {
+		struct entry *old = bundle_entry(c->disk, *at);
+		int order = span_compare(entry_key(e), entry_key(old));
+
+		if (order <= 0)
+			return order == 0 ? c->variables[*at] : NULL;
+	}
+	return NULL;
+}
+
+/*
+ * The variables of a new state: those that are there, where their bytes on disk are
+ * still the same and nothing was written over them; else new ones.
+ */
+static int carry(const struct catalog *c, const struct bundle *next,
+		 bool (*overwritten)(void *arg, struct variable *v), void *arg,
+		 struct variable **variables)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < bundle_count(next); i++) {
+		struct entry *e = bundle_entry(next, i);
+		struct variable *v = find_old(c, e, &at);
+		uint64_t id;
+		int r;
+
+		if (v && same_entry(bundle_entry(c->disk, at), e) &&
+		    !overwritten(arg, v)) {
+			variables[i] = variable_ref(v);
+			continue;
+		}
+		id = c->config->next_id(c->config->arg);
+		r = variable_new(e, c->label, c->config->verify, id,
+				 v ? variable_ino(v) : id, &variables[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* The object graph, if there is one that can be used. */
+static int read_graph(const struct catalog *c, const struct bundle *b,
+		      struct graph **ret)
+{
+	struct entry *e = bundle_find(b, span_of(GRAPH_KEY));
+	CLEANUP(value_unrefp) struct value *v = NULL;
+	struct reading reading = { 0 };
+	int r;
+
+	if (!e || c->config->raw || entry_dtype(e) != DT_STRING ||
+	    entry_shape(e).rank != 0 || entry_size(e) > GRAPH_MAX_SIZE)
+		return 0;
+	r = value_new(e, c->label, true, &v);
+	if (r == 0)
+		r = value_read(v, value_size(v), 0, &reading);
+	if (r == 0)
+		r = graph_parse((struct span){ reading.data, reading.n }, ret);
+	reading_release(&reading);
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	log_error("%s: its object graph cannot be used, so its variables show "
+		  "under their keys",
+		  c->label);
+	return 0;
+}
+
+/* Who lost the last name is dead. */
+static void bury(const struct catalog *c)
+{
+	for (size_t i = 0; i < count(c); i++)
+		if (variable_links(c->variables[i]) == 0)
+			variable_kill(c->variables[i]);
+}
+
+int catalog_adopt(struct catalog *c, struct bundle *next,
+		  bool (*overwritten)(void *arg, struct variable *v), void *arg)
+{
+	size_t n = bundle_count(next);
+	struct variable **variables = calloc(n + 1, sizeof(struct variable *));
+	struct graph *graph = NULL;
+	int r = variables ? carry(c, next, overwritten, arg, variables)
+			  : -ENOMEM;
+
+	if (r == 0)
+		r = read_graph(c, next, &graph);
+	if (r == 0)
+		r = layout_put(c->tree, next, variables, graph);
+	graph_free(graph);
+	if (r < 0) {
+		drop_variables(variables, n);
+		return r;
+	}
+	bury(c);
+	drop_variables(c->variables, count(c));
+	if (!c->disk)
+		c->first = *bundle_stat(next);
+	c->variables = variables;
+	catalog_advance(c, next);
+	return 0;
+}
+
+void catalog_advance(struct catalog *c, struct bundle *next)
+{
+	struct bundle *old = c->disk;
+
+	c->disk = bundle_ref(next);
+	bundle_unref(old);
+}
+
+void catalog_clear(struct catalog *c)
+{
+	tree_begin(c->tree);
+	tree_end(c->tree);
+	bury(c);
+	drop_variables(c->variables, count(c));
+	c->variables = NULL;
+	bundle_unref(STEAL(c->disk));
+}

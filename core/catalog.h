@@ -1,0 +1,43 @@
+/*
+ * catalog.h - the variables and names of a checkpoint's present state on disk
+ *
+ * A catalog goes from one bundle to the next.  What stayed the same keeps its
+ * variable, and with it what the kernel has cached; what somebody else changed gets
+ * a new one.  The checkpoint's lock covers it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/stat.h>
+
+#include "core/bundle.h"
+#include "core/tree.h"
+#include "core/variable.h"
+
+struct checkpoint_config;
+struct catalog;
+
+/* `label` is what messages call the checkpoint; borrowed. */
+int catalog_new(const struct checkpoint_config *config, const char *label,
+		struct catalog **ret);
+void catalog_free(struct catalog *c);
+
+/* NULL until catalog_adopt(); borrowed. */
+struct bundle *catalog_bundle(const struct catalog *c);
+struct tree *catalog_tree(const struct catalog *c);
+/* The index as it was when first seen: whose files these are, and how old. */
+const struct stat *catalog_first(const struct catalog *c);
+
+/*
+ * Makes `next` the state that is shown.  Variables that `overwritten` says hold
+ * something that is not on disk are replaced even where the disk did not change.
+ */
+int catalog_adopt(struct catalog *c, struct bundle *next,
+		  bool (*overwritten)(void *arg, struct variable *v),
+		  void *arg);
+
+/* As catalog_adopt(), for a commit of ours: keys and variables are the same. */
+void catalog_advance(struct catalog *c, struct bundle *next);
+
+/* All names go, and all variables die: the index was deleted. */
+void catalog_clear(struct catalog *c);

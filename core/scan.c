@@ -1,0 +1,445 @@
+#include "core/scan.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/block.h"
+#include "core/cleanup.h"
+#include "core/name.h"
+#include "core/state.h"
+
+#define INDEX         ".index"
+#define DATA          ".data"
+#define LATEST        "latest"
+#define STATE_MAX     (UINT64_C(16) << 20)
+#define FRESH_SECONDS 2
+/* Within this, a directory may change again without its time showing it. */
+#define TICK_NS 20000000
+
+/* One name in the directory. */
+struct name {
+	char *text;
+	unsigned char type; /* DT_REG and so on */
+	uint64_t ino;
+};
+
+struct names {
+	struct name *all;
+	size_t n;
+};
+
+static void names_release(struct names *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		free(names->all[i].text);
+	free(names->all);
+}
+
+static int by_text(const void *a, const void *b)
+{
+	const struct name *na = a, *nb = b;
+
+	return strcmp(na->text, nb->text);
+}
+
+static const struct name *find_name(const struct names *names, const char *text,
+				    size_t len)
+{
+	size_t low = 0, high = names->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const char *at = names->all[mid].text;
+		int order = strncmp(at, text, len);
+
+		if (order == 0 && at[len] == 0)
+			return &names->all[mid];
+		if (order < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
+}
+
+static unsigned char type_of(int dirfd, const struct dirent *e)
+{
+	struct stat st;
+
+	if (e->d_type != DT_UNKNOWN)
+		return e->d_type;
+	if (fstatat(dirfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return DT_UNKNOWN;
+	return IFTODT(st.st_mode);
+}
+
+static int add_name(struct names *names, size_t *cap, int dirfd,
+		    const struct dirent *e)
+{
+	if (names->n == *cap) {
+		size_t more = *cap ? 2 * *cap : 64;
+		struct name *all = reallocarray(names->all, more, sizeof(*all));
+
+		if (!all)
+			return -ENOMEM;
+		names->all = all;
+		*cap = more;
+	}
+	names->all[names->n].text = strdup(e->d_name);
+	if (!names->all[names->n].text)
+		return -ENOMEM;
+	names->all[names->n].ino = e->d_ino;
+	names->all[names->n++].type = type_of(dirfd, e);
+	return 0;
+}
+
+static int read_names(int dirfd, struct names *names)
+{
+	int fd = io_open(dirfd, ".", O_RDONLY | O_DIRECTORY);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *e;
+	size_t cap = 0;
+	int r = 0;
+
+	if (!d)
+		return fd < 0 ? fd : -errno;
+	while (r == 0 && (errno = 0, e = readdir(d)))
+		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+			r = add_name(names, &cap, dirfd, e);
+	if (r == 0 && errno)
+		r = -errno;
+	(void)closedir(d);
+	if (names->n)
+		qsort(names->all, names->n, sizeof(*names->all), by_text);
+	return r;
+}
+
+static bool ends_in(const char *text, const char *suffix)
+{
+	size_t len = strlen(text), n = strlen(suffix);
+
+	return len > n && strcmp(text + len - n, suffix) == 0;
+}
+
+/* The length of `text` without `-NNNNN-of-MMMMM`, of five digits or more; 0 if it
+ * does not end so. */
+static size_t strip_of(const char *text)
+{
+	const char *at = text + strlen(text);
+	const char *digits = at;
+
+	while (at > text && isdigit((unsigned char)at[-1]))
+		at--;
+	if (digits - at < 5 || at - text < 4 || strncmp(at - 4, "-of-", 4) != 0)
+		return 0;
+	at -= 4;
+	digits = at;
+	while (at > text && isdigit((unsigned char)at[-1]))
+		at--;
+	if (digits - at < 5 || at - text < 2 || at[-1] != '-')
+		return 0;
+	return (size_t)(at - 1 - text);
+}
+
+static const struct name *index_of(const struct names *names,
+				   const char *prefix, size_t len)
+{
+	char index[NAME_MAX + sizeof(INDEX)];
+
+	if (len > NAME_MAX)
+		return NULL;
+	(void)snprintf(index, sizeof(index), "%.*s" INDEX, (int)len, prefix);
+	return find_name(names, index, strlen(index));
+}
+
+/* Whether it is a data file of a checkpoint that has an index here. */
+static bool is_shard(const struct names *names, const char *text)
+{
+	size_t len = strip_of(text);
+
+	if (len <= strlen(DATA) ||
+	    strncmp(text + len - strlen(DATA), DATA, strlen(DATA)) != 0)
+		return false;
+	return index_of(names, text, len - strlen(DATA));
+}
+
+/* Whether the file ends in the footer of a table; and if not, whether it yet may. */
+static bool is_table(int dirfd, const char *name, bool *ret_fresh)
+{
+	CLEANUP(close_fd) int fd = io_open(dirfd, name, O_RDONLY | O_NONBLOCK);
+	uint8_t magic[8];
+	struct span s = { magic, sizeof(magic) };
+	struct stat st;
+	uint64_t value;
+
+	*ret_fresh = false;
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	*ret_fresh = time(NULL) - st.st_mtim.tv_sec < FRESH_SECONDS;
+	return (uint64_t)st.st_size >= TABLE_FOOTER_SIZE &&
+	       io_read_at(fd, magic, sizeof(magic),
+			  (uint64_t)st.st_size - sizeof(magic)) == 0 &&
+	       span_get_fixed64(&s, &value) && value == TABLE_MAGIC;
+}
+
+/* Names that no V1 checkpoint has, so that they need not be opened to know. */
+static bool is_something_else(const char *text)
+{
+	static const char *const suffixes[] = { ".meta", ".pb", ".json", ".txt",
+						".h5",   ".py", ".pbtxt" };
+
+	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
+		if (ends_in(text, suffixes[i]))
+			return true;
+	return strcmp(text, STATE_FILE) == 0 ||
+	       strncmp(text, "events.out.tfevents", 19) == 0;
+}
+
+static int add_found(struct scan *s, enum item_kind kind, const char *name,
+		     const char *source, bool v1)
+{
+	struct found *f;
+
+	if (s->n % 64 == 0) {
+		struct found *all = reallocarray(s->found, s->n + 64,
+						 sizeof(*all));
+
+		if (!all)
+			return -ENOMEM;
+		s->found = all;
+	}
+	f = &s->found[s->n];
+	*f = (struct found){ .kind = kind,
+			     .name = strdup(name),
+			     .source = strdup(source),
+			     .v1 = v1 };
+	if (!f->name || !f->source) {
+		free(f->name);
+		free(f->source);
+		return -ENOMEM;
+	}
+	s->n++;
+	return 0;
+}
+
+static int add_checkpoint(struct scan *s, const char *prefix, size_t len,
+			  bool v1)
+{
+	CLEANUP(free_ptr) char *source = strndup(prefix, len);
+
+	return source ? add_found(s, ITEM_CHECKPOINT, source, source, v1)
+		      : -ENOMEM;
+}
+
+static int add_folder(struct scan *s, const struct name *name)
+{
+	int r = add_found(s, ITEM_FOLDER, name->text, name->text, false);
+
+	if (r == 0)
+		s->found[s->n - 1].ino = name->ino;
+	return r;
+}
+
+static int add_index(struct scan *s, int dirfd, const char *text)
+{
+	bool fresh;
+	bool whole = is_table(dirfd, text, &fresh);
+	int r = add_checkpoint(s, text, strlen(text) - strlen(INDEX), false);
+
+	if (r == 0 && !whole && fresh) {
+		s->found[s->n - 1].unsettled = true;
+		s->unsettled = true;
+	}
+	return r;
+}
+
+/* One file of several, all of which show as one: the first one stands for it. */
+static int add_v1(struct scan *s, const struct names *names, const char *text)
+{
+	size_t len = strip_of(text);
+
+	if (len == 0)
+		return add_checkpoint(s, text, strlen(text), true);
+	if (strncmp(text + len, "-00000-of-", 10) != 0 ||
+	    index_of(names, text, len))
+		return 0;
+	return add_checkpoint(s, text, len, true);
+}
+
+static int add_name_found(struct scan *s, int dirfd, const struct names *names,
+			  const struct name *name)
+{
+	bool file = name->type == DT_REG;
+	bool fresh;
+
+	if (name->type == DT_DIR)
+		return add_folder(s, name);
+	if (ends_in(name->text, IO_TEMPORARY) || is_shard(names, name->text))
+		return 0;
+	if (ends_in(name->text, INDEX) && (file || name->type == DT_LNK))
+		return add_index(s, dirfd, name->text);
+	if (name->type == DT_LNK)
+		return add_found(s, ITEM_SYMLINK, name->text, name->text,
+				 false);
+	/* Where there is a V2 checkpoint of the name, TensorFlow takes that. */
+	if (file && !is_something_else(name->text) &&
+	    !index_of(names, name->text, strlen(name->text)) &&
+	    is_table(dirfd, name->text, &fresh))
+		return add_v1(s, names, name->text);
+	return add_found(s, ITEM_FILE, name->text, name->text, false);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct found *fa = a, *fb = b;
+
+	return strcmp(fa->name, fb->name);
+}
+
+/* Of one name, checkpoints come last; of those, the longer prefix first. */
+static int by_claim(const void *a, const void *b)
+{
+	const struct found *fa = a, *fb = b;
+	int order = by_name(a, b);
+
+	if (order)
+		return order;
+	order = (fa->kind == ITEM_CHECKPOINT) - (fb->kind == ITEM_CHECKPOINT);
+	return order ? order : strcmp(fb->source, fa->source);
+}
+
+/* A checkpoint whose name something else has shows as NAME.d. */
+static int settle_names(struct scan *s)
+{
+	bool settled = false;
+
+	while (!settled) {
+		settled = true;
+		if (s->n)
+			qsort(s->found, s->n, sizeof(*s->found), by_claim);
+		for (size_t i = 1; i < s->n; i++) {
+			struct found *f = &s->found[i];
+			char *name;
+
+			if (f->kind != ITEM_CHECKPOINT ||
+			    strcmp(f->name, s->found[i - 1].name) != 0)
+				continue;
+			if (asprintf(&name, "%s.d", f->name) < 0)
+				return -ENOMEM;
+			free(f->name);
+			f->name = name;
+			settled = false;
+		}
+	}
+	return 0;
+}
+
+/* Where the checkpoint of this prefix shows; NULL if it is none of them. */
+static const char *shown_as(const struct scan *s, const char *prefix)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->found[i].kind == ITEM_CHECKPOINT &&
+		    !s->found[i].unsettled &&
+		    strcmp(s->found[i].source, prefix) == 0)
+			return s->found[i].name;
+	return NULL;
+}
+
+static int add_latest(struct scan *s, int dirfd, const struct names *names)
+{
+	CLEANUP(close_fd) int fd = -1;
+	CLEANUP(buf_release) struct buf text = { 0 };
+	CLEANUP(buf_release) struct buf prefix = { 0 };
+	const char *name;
+
+	if (!find_name(names, STATE_FILE, strlen(STATE_FILE)) ||
+	    scan_find(s, LATEST) < s->n)
+		return 0;
+	fd = io_open(dirfd, STATE_FILE, O_RDONLY | O_NONBLOCK);
+	if (fd < 0 || io_read_file(fd, STATE_MAX, &text) < 0 ||
+	    state_latest(buf_span(&text), &prefix) < 0)
+		return 0; /* TensorFlow, too, then knows of no latest one */
+	buf_put(&prefix, "", 1);
+	if (buf_error(&prefix))
+		return -ENOMEM;
+	name = shown_as(s, (const char *)prefix.data);
+	return name ? add_found(s, ITEM_LATEST, LATEST, name, false) : 0;
+}
+
+int scan_directory(int dirfd, bool root, struct scan *ret)
+{
+	CLEANUP(names_release) struct names names = { 0 };
+	CLEANUP(scan_release) struct scan s = { 0 };
+	int r = read_names(dirfd, &names);
+
+	for (size_t i = 0; r == 0 && i < names.n; i++)
+		if (!root || strcmp(names.all[i].text, NAME_HIDDEN_DIR) != 0)
+			r = add_name_found(&s, dirfd, &names, &names.all[i]);
+	if (r == 0)
+		r = settle_names(&s);
+	if (r == 0)
+		r = add_latest(&s, dirfd, &names);
+	if (s.n)
+		qsort(s.found, s.n, sizeof(*s.found), by_name);
+	if (r < 0)
+		return r;
+	*ret = s;
+	s = (struct scan){ 0 };
+	return 0;
+}
+
+void scan_release(struct scan *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		free(s->found[i].name);
+		free(s->found[i].source);
+	}
+	free(s->found);
+	*s = (struct scan){ 0 };
+}
+
+size_t scan_find(const struct scan *s, const char *name)
+{
+	struct found key = { 0 };
+	const struct found *at;
+	CLEANUP(free_ptr) char *copy = strdup(name);
+
+	key.name = copy;
+	at = copy && s->n ? bsearch(&key, s->found, s->n, sizeof(key), by_name)
+			  : NULL;
+	return at ? (size_t)(at - s->found) : s->n;
+}
+
+int scan_state(int dirfd, struct folder_state *ret)
+{
+	struct timespec now;
+	struct stat st;
+	int64_t age;
+
+	if (fstat(dirfd, &st) < 0)
+		return -errno;
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	age = (now.tv_sec - st.st_mtim.tv_sec) * INT64_C(1000000000) +
+	      now.tv_nsec - st.st_mtim.tv_nsec;
+
+	*ret = (struct folder_state){ .changed = st.st_mtim };
+	if (age > TICK_NS)
+		ret->ino = st.st_ino;
+	(void)io_id(dirfd, STATE_FILE, &ret->latest);
+	return 0;
+}
+
+bool folder_state_equal(const struct folder_state *a,
+			const struct folder_state *b)
+{
+	return a->ino && a->ino == b->ino &&
+	       a->changed.tv_sec == b->changed.tv_sec &&
+	       a->changed.tv_nsec == b->changed.tv_nsec &&
+	       file_id_equal(&a->latest, &b->latest);
+}
