@@ -1,0 +1,205 @@
+#include "fs/attr.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/dtype.h"
+#include "core/shard.h"
+
+/* What changes only through us; anything else sends a notification. */
+#define LONG_TIMEOUT 86400.0
+/* What others change: names of a mirrored directory, and files in it. */
+#define SHORT_TIMEOUT 1.0
+
+#define PREFIX            "user.weightfs."
+#define DIRECTORY_BLKSIZE (1 << 20) /* makes glibc list with fewer calls */
+
+DEFINE_CLEANUP(struct entry, entry_unref)
+
+static bool is_value(const struct target *t)
+{
+	return t->object.variable && t->object.facet == FACET_VALUE;
+}
+
+static void apply_options(const struct options *o, struct stat *st)
+{
+	if (o->set_uid)
+		st->st_uid = o->uid;
+	if (o->set_gid)
+		st->st_gid = o->gid;
+	if (o->set_umask)
+		st->st_mode &= ~(o->umask & 0777);
+	if (S_ISDIR(st->st_mode)) {
+		st->st_nlink = 1; /* says that it cannot be counted on */
+		st->st_blksize = DIRECTORY_BLKSIZE;
+	}
+}
+
+/* A value that is being written has attributes that change without us. */
+static double timeout_of(const struct target *t, bool writing)
+{
+	if (!t->checkpoint || t->object.node == checkpoint_root(t->checkpoint))
+		return SHORT_TIMEOUT;
+	return writing ? 0 : LONG_TIMEOUT;
+}
+
+double attr_name_timeout(const struct target *t)
+{
+	return timeout_of(t, false);
+}
+
+int attr_get(struct fs *fs, const struct target *t, struct stat *ret,
+	     double *ret_timeout)
+{
+	struct stat st = { 0 };
+	bool writing = false;
+	int r;
+
+	if (t->folder) {
+		r = folder_stat(t->folder, &st);
+	} else if (t->item) {
+		r = item_stat(t->item, &st);
+	} else if (t->checkpoint) {
+		r = checkpoint_stat(t->checkpoint, &t->object, &st);
+		writing = is_value(t) && variable_writing(t->object.variable);
+	} else {
+		r = -ESTALE;
+	}
+	if (r < 0)
+		return r;
+	st.st_ino = target_ino(t);
+	apply_options(fs_options(fs), &st);
+	*ret = st;
+	*ret_timeout = timeout_of(t, writing);
+	return 0;
+}
+
+static struct attributes wanted(const struct stat *st, int to_set)
+{
+	struct attributes a = { 0 };
+
+	if (to_set & FUSE_SET_ATTR_MODE)
+		a.set |= ATTRIBUTE_MODE;
+	if (to_set & FUSE_SET_ATTR_UID)
+		a.set |= ATTRIBUTE_UID;
+	if (to_set & FUSE_SET_ATTR_GID)
+		a.set |= ATTRIBUTE_GID;
+	if (to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW))
+		a.set |= ATTRIBUTE_MTIME;
+	a.mode = st->st_mode;
+	a.uid = st->st_uid;
+	a.gid = st->st_gid;
+	a.mtime = st->st_mtim;
+	if (to_set & FUSE_SET_ATTR_MTIME_NOW)
+		(void)clock_gettime(CLOCK_REALTIME, &a.mtime);
+	return a;
+}
+
+static int resize(const struct target *t, uint64_t size)
+{
+	if (t->item)
+		return item_resize(t->item, size);
+	if (!t->object.variable)
+		return -EISDIR;
+	/* A sidecar is cut before it is written: the text is judged, not this. */
+	if (t->object.facet != FACET_VALUE)
+		return 0;
+	return variable_resize(t->object.variable, size);
+}
+
+int attr_set(struct fs *fs, const struct target *t, const struct stat *st,
+	     int to_set, uid_t uid)
+{
+	struct attributes a = wanted(st, to_set);
+	struct stat now;
+	double timeout;
+	int r = 0;
+
+	if (to_set & FUSE_SET_ATTR_SIZE)
+		r = resize(t, (uint64_t)st->st_size);
+	if (r < 0 || a.set == 0)
+		return r;
+	if (t->item)
+		return item_set_attributes(t->item, &a);
+	if (!t->object.variable)
+		return 0; /* a directory's come from its index */
+	r = attr_get(fs, t, &now, &timeout);
+	if (r < 0)
+		return r;
+	if (uid != 0 && uid != now.st_uid)
+		return -EPERM;
+	variable_set_attributes(t->object.variable, &a);
+	return 0;
+}
+
+/* --- extended attributes -------------------------------------------------- */
+
+static bool starts_with(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static int put_attribute(const struct entry *e, const char *name,
+			 struct buf *ret)
+{
+	const struct shard *shard = entry_shard(e);
+
+	if (strcmp(name, "dtype") == 0) {
+		buf_printf(ret, "%s", dtype_name(entry_dtype(e)));
+	} else if (strcmp(name, "shape") == 0) {
+		shape_print(entry_shape(e), ret);
+		if (ret->len)
+			ret->len--; /* a file ends in a newline, this does not */
+	} else if (strcmp(name, "key") == 0) {
+		buf_put(ret, entry_key(e).data, entry_key(e).len);
+	} else if (strcmp(name, "crc32c") == 0 && shard) {
+		buf_printf(ret, "%08x", entry_crc32c(e));
+	} else if (strcmp(name, "shard") == 0 && shard) {
+		buf_printf(ret, "%s", shard_name(shard));
+	} else if (strcmp(name, "offset") == 0 && shard) {
+		buf_printf(ret, "%llu", (unsigned long long)entry_offset(e));
+	} else {
+		return -ENODATA;
+	}
+	return buf_error(ret);
+}
+
+int xattr_get(const struct target *t, const char *name, struct buf *ret)
+{
+	CLEANUP(entry_unrefp) struct entry *e = NULL;
+
+	/* So answered, ls asks once a mount and not once a file. */
+	if (!starts_with(name, "user."))
+		return -EOPNOTSUPP;
+	if (!starts_with(name, PREFIX))
+		return -ENODATA;
+	name += strlen(PREFIX);
+	if (!is_value(t))
+		return -ENODATA;
+	e = variable_entry(t->object.variable);
+	return put_attribute(e, name, ret);
+}
+
+int xattr_list(const struct target *t, struct buf *ret)
+{
+	static const char names[] = PREFIX "dtype\0" PREFIX "shape";
+
+	if (is_value(t))
+		buf_put(ret, names, sizeof(names));
+	return buf_error(ret);
+}
+
+int xattr_set(const struct target *t, const char *name, struct span value)
+{
+	if (!starts_with(name, PREFIX) || !is_value(t))
+		return -EOPNOTSUPP;
+	name += strlen(PREFIX);
+	if (strcmp(name, "dtype") == 0)
+		return variable_set_sidecar(t->object.variable, FACET_DTYPE,
+					    value);
+	if (strcmp(name, "shape") == 0)
+		return variable_set_sidecar(t->object.variable, FACET_SHAPE,
+					    value);
+	return 0; /* tools copy all they were given: the others say nothing */
+}
