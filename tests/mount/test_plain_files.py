@@ -1,0 +1,55 @@
+"""DESIGN 2.2: files that are no checkpoint pass through."""
+import os
+import time
+
+import tree
+
+
+def test_a_plain_file_reads_and_writes_through(adam):
+    """The bytes on disk are those in the mount, both ways."""
+    source, mount = adam
+    meta = (source / "model.ckpt-3.meta").read_bytes()
+    assert tree.read(mount / "model.ckpt-3.meta") == meta
+    tree.write(mount / "model.ckpt-3.meta", b"new content")
+    assert (source / "model.ckpt-3.meta").read_bytes() == b"new content"
+    with open(mount / "model.ckpt-3.meta", "ab") as f:
+        f.write(b", and more")
+    assert (source / "model.ckpt-3.meta").read_bytes() == b"new content, and more"
+
+
+def test_a_plain_file_keeps_its_attributes(adam):
+    """Size, mode and mtime of the file on disk; chmod reaches it."""
+    source, mount = adam
+    on_disk, shown = os.stat(source / "model.ckpt-3.meta"), os.stat(mount / "model.ckpt-3.meta")
+    assert (shown.st_size, shown.st_mode, shown.st_mtime_ns) == (
+        on_disk.st_size, on_disk.st_mode, on_disk.st_mtime_ns)
+    os.chmod(mount / "model.ckpt-3.meta", 0o600)
+    assert os.stat(source / "model.ckpt-3.meta").st_mode & 0o777 == 0o600
+
+
+def test_a_growing_file_is_seen_within_a_second(shop, fixture_copy):
+    """tail -f of an event file: size and bytes follow the disk."""
+    source = fixture_copy("v2_tf1_adam")
+    events = source / "events.out.tfevents.1"
+    events.write_bytes(b"one\n")
+    mount = shop.mount(source)
+    assert tree.read(mount / events.name) == b"one\n"
+    for i in range(3):
+        with open(events, "ab") as f:
+            f.write(b"line %d\n" % i)
+        time.sleep(1.05)
+        assert os.stat(mount / events.name).st_size == os.stat(events).st_size
+        assert tree.read(mount / events.name) == events.read_bytes()
+
+
+
+def test_new_and_removed_files_appear_within_a_second(adam):
+    """A file that somebody else makes or deletes in the source."""
+    source, mount = adam
+    assert not (mount / "new.txt").exists()
+    (source / "new.txt").write_text("x")
+    time.sleep(1.05)
+    assert tree.read(mount / "new.txt") == b"x" and "new.txt" in os.listdir(mount.point)
+    (source / "new.txt").unlink()
+    time.sleep(1.05)
+    assert not (mount / "new.txt").exists() and "new.txt" not in os.listdir(mount.point)
