@@ -153,10 +153,16 @@ static void give_up_edit_locked(struct checkpoint *cp, int why)
 	}
 }
 
-/* Whether a save that gathers its parts first has not ended, however slow it is. */
+/*
+ * Whether a save that gathers its parts first is moving them to their places, or did
+ * so a moment ago: that changes the directory it gathered them in.
+ */
 static bool merging(const struct checkpoint *cp)
 {
-	return faccessat(cp->dirfd, cp->temp, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	struct stat st;
+
+	return io_stat(cp->dirfd, cp->temp, &st) == 0 &&
+	       time(NULL) - st.st_mtim.tv_sec < SETTLE_SECONDS;
 }
 
 /* Whether the index is just being written: then it is looked at again later. */
@@ -165,7 +171,7 @@ static bool unsettled(const struct checkpoint *cp)
 	CLEANUP(close_fd) int fd = -1;
 	struct stat st;
 
-	if (merging(cp))
+	if (faccessat(cp->dirfd, cp->temp, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return true;
 	fd = io_open(cp->dirfd, cp->index, O_RDONLY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -249,7 +255,7 @@ static bool wait_for_index_locked(struct checkpoint *cp)
 
 	if (cp->unsettled == 0)
 		cp->unsettled = now;
-	return merging(cp) || now - cp->unsettled < SETTLE_SECONDS;
+	return now - cp->unsettled < SETTLE_SECONDS;
 }
 
 static int refresh_locked(struct checkpoint *cp)
@@ -267,6 +273,11 @@ static int refresh_locked(struct checkpoint *cp)
 		cp->unsettled = 0;
 	if (r == 1 || (r == -ESTALE && wait_for_index_locked(cp)))
 		return 0;
+	/* Data and index of one save need not be there both, whatever is new. */
+	if (r != -ENOENT && merging(cp)) {
+		cp->unsettled = time(NULL);
+		return 0;
+	}
 	if (r != -ENOENT)
 		r = read_disk_locked(cp);
 	return r == -ENOENT ? vanish_locked(cp) : r;
