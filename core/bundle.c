@@ -7,26 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/changes.h"
 #include "core/cleanup.h"
+#include "core/list.h"
 #include "core/log.h"
+#include "core/parts.h"
 #include "core/shard.h"
+#include "core/spare.h"
 #include "core/table.h"
-#include "core/table_writer.h"
 #include "proto/tensor_bundle.pb-c.h"
 
 #define VERSION       1  /* of the format: TensorFlow's kTensorBundleVersion */
 #define KEYS_PER_BYTE 64 /* no real index expands to more than a few */
 #define KEYS_MIN      (UINT64_C(1) << 20)
 #define SHARDS_MAX    16384
-#define SLACK_UNIT    4096
-#define PADDING_MAX   (UINT64_C(64) << 10) /* beyond twice the content */
-
-/* A growing array of borrowed or owned pointers, as the field says. */
-struct list {
-	void **items;
-	size_t n;
-	size_t cap;
-};
 
 struct bundle {
 	atomic_uint refs;
@@ -41,25 +35,11 @@ struct bundle {
 	bool big_endian;
 	bool damaged;    /* something was not understood, and is not in `all` */
 	struct list all; /* owned entries, by key, those of slices among them */
-	struct list shown;  /* borrowed from `all`: without the slices */
-	struct list shards; /* owned; those that are there */
-	uint64_t key_bytes; /* of all keys read so far, expanded */
+	struct list shown;   /* borrowed from `all`: without the slices */
+	struct list shards;  /* owned; those that are there */
+	struct spare *spare; /* shared by all states of one checkpoint */
+	uint64_t key_bytes;  /* of all keys read so far, expanded */
 };
-
-static int list_add(struct list *l, void *item)
-{
-	if (l->n == l->cap) {
-		size_t cap = l->cap ? 2 * l->cap : 16;
-		void **items = reallocarray(l->items, cap, sizeof(*items));
-
-		if (!items)
-			return -ENOMEM;
-		l->items = items;
-		l->cap = cap;
-	}
-	l->items[l->n++] = item;
-	return 0;
-}
 
 static void bundle_free(struct bundle *b)
 {
@@ -70,6 +50,7 @@ static void bundle_free(struct bundle *b)
 	free(b->all.items);
 	free(b->shown.items);
 	free(b->shards.items);
+	spare_unref(b->spare);
 	buf_release(&b->header);
 	free(b->index_name);
 	free(b->prefix);
@@ -102,11 +83,23 @@ static int bundle_new(int dirfd, const char *prefix, struct bundle **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
-static int bundle_new_v2(int dirfd, const char *prefix, struct bundle **ret)
+/* Whether a state of this checkpoint, not of one that was renamed or has gone. */
+static bool same_checkpoint(const struct bundle *b, const struct bundle *old)
+{
+	return old && old->spare && old->dirfd == b->dirfd &&
+	       strcmp(old->prefix, b->prefix) == 0;
+}
+
+static int bundle_new_v2(int dirfd, const char *prefix,
+			 const struct bundle *old, struct bundle **ret)
 {
 	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
 	int r = bundle_new(dirfd, prefix, &b);
 
+	if (r == 0 && same_checkpoint(b, old))
+		b->spare = spare_ref(old->spare);
+	else if (r == 0)
+		r = spare_new(&b->spare);
 	if (r < 0)
 		return r;
 	if (asprintf(&b->index_name, "%s.index", prefix) < 0) {
@@ -124,6 +117,19 @@ static struct shard *known_shard(const struct bundle *b, int32_t id)
 		if (shard_id(b->shards.items[i]) == id)
 			return b->shards.items[i];
 	return NULL;
+}
+
+/* The same, counted, or the spare one. */
+static struct shard *held_shard(const struct bundle *b, int32_t id)
+{
+	struct shard *s = known_shard(b, id);
+
+	if (s)
+		return shard_ref(s);
+	s = spare_get(b->spare);
+	if (s && shard_id(s) != id)
+		shard_unref(STEAL(s));
+	return s;
 }
 
 /*
@@ -145,10 +151,11 @@ static int find_shard(struct bundle *b, const struct bundle *old, int32_t id,
 		*ret = NULL;
 		return 0;
 	}
-	s = old ? known_shard(old, id) : NULL;
+	s = same_checkpoint(b, old) ? held_shard(old, id) : NULL;
 	if (s && shard_in_place(s)) {
-		s = shard_ref(s);
+		shard_forget(s);
 	} else {
+		shard_unref(s);
 		r = shard_open(b->dirfd, b->prefix, id, b->num_shards, &s);
 		if (r < 0)
 			return r;
@@ -244,8 +251,8 @@ static int read_entry(struct bundle *b, const struct bundle *old,
 		return r;
 	if (!entry_slices(e))
 		r = find_shard(b, old, entry_shard_id(e), &s);
-	if (s)
-		entry_attach(e, s);
+	if (r == 0 && s)
+		r = entry_attach(e, s);
 	if (r == 0)
 		r = list_add(&b->all, e);
 	if (r < 0)
@@ -286,49 +293,16 @@ static int by_key(const void *a, const void *b)
 	return span_compare(entry_key(*ea), entry_key(*eb));
 }
 
-static size_t find_in(const struct list *l, struct span key)
-{
-	size_t low = 0, high = l->n;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (span_compare(entry_key(l->items[mid]), key) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (low < l->n && span_equal(entry_key(l->items[low]), key))
-		return low;
-	return l->n;
-}
-
-struct hiding {
-	struct bundle *b;
-	bool *hidden; /* parallel to b->all */
-};
-
-static int hide(void *arg, struct span key)
-{
-	struct hiding *h = arg;
-	size_t i = find_in(&h->b->all, key);
-
-	if (i < h->b->all.n)
-		h->hidden[i] = true;
-	return 0;
-}
-
 /* Everything but the slices that a partitioned variable lists as its own. */
 static int show_entries(struct bundle *b)
 {
 	CLEANUP(free_ptr)
 	bool *hidden = calloc(b->all.n + 1, sizeof(*hidden));
-	struct hiding h = { b, hidden };
 	int r = hidden ? 0 : -ENOMEM;
 
-	for (size_t i = 0; r == 0 && i < b->all.n; i++)
-		if (entry_slices(b->all.items[i]))
-			r = entry_slice_keys(b->all.items[i], hide, &h);
+	if (r == 0)
+		r = parts_link((struct entry *const *)b->all.items, b->all.n,
+			       hidden);
 	for (size_t i = 0; r == 0 && i < b->all.n; i++)
 		if (!hidden[i])
 			r = list_add(&b->shown, b->all.items[i]);
@@ -357,7 +331,7 @@ int bundle_open(int dirfd, const char *prefix, const struct bundle *old,
 {
 	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
 	CLEANUP(close_fd) int fd = -1;
-	int r = bundle_new_v2(dirfd, prefix, &b);
+	int r = bundle_new_v2(dirfd, prefix, old, &b);
 
 	if (r < 0)
 		return r;
@@ -415,9 +389,7 @@ struct entry *bundle_entry(const struct bundle *b, size_t i)
 
 struct entry *bundle_find(const struct bundle *b, struct span key)
 {
-	size_t i = find_in(&b->all, key);
-
-	return i < b->all.n ? b->all.items[i] : NULL;
+	return entries_find((struct entry *const *)b->all.items, b->all.n, key);
 }
 
 const struct file_id *bundle_id(const struct bundle *b)
@@ -428,22 +400,6 @@ const struct file_id *bundle_id(const struct bundle *b)
 const struct stat *bundle_stat(const struct bundle *b)
 {
 	return &b->index;
-}
-
-bool bundle_in_place(const struct bundle *b)
-{
-	for (size_t i = 0; i < b->shards.n; i++)
-		if (!shard_in_place(b->shards.items[i]))
-			return false;
-	return true;
-}
-
-bool bundle_suspect(const struct bundle *b)
-{
-	for (size_t i = 0; i < b->shards.n; i++)
-		if (shard_just_came(b->shards.items[i], &b->index.st_ctim))
-			return true;
-	return false;
 }
 
 int bundle_current(const struct bundle *b)
@@ -479,10 +435,11 @@ int bundle_writable(const struct bundle *b, const char **ret_reason)
 static int bundle_like(const struct bundle *base, struct bundle **ret)
 {
 	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
-	int r = bundle_new_v2(base->dirfd, base->prefix, &b);
+	int r = bundle_new_v2(base->dirfd, base->prefix, base, &b);
 
 	if (r < 0)
 		return r;
+	b->index = base->index;
 	b->num_shards = base->num_shards;
 	b->big_endian = base->big_endian;
 	buf_put(&b->header, base->header.data, base->header.len);
@@ -497,54 +454,72 @@ static int bundle_like(const struct bundle *base, struct bundle **ret)
 	return r;
 }
 
-int bundle_with(const struct bundle *base, struct entry *const *changed,
+/* The shard of a new entry, which has to be the one that is known by its id. */
+static int pick_up_shard(struct bundle *b, const struct entry *e)
+{
+	struct shard *s = entry_shard(e);
+	const struct shard *known = s ? known_shard(b, shard_id(s)) : NULL;
+	int r;
+
+	if (!s || known == s)
+		return 0;
+	if (known)
+		return -ESTALE;
+	r = list_add(&b->shards, s);
+	if (r == 0)
+		(void)shard_ref(s);
+	return r;
+}
+
+static int put_entry(struct bundle *b, struct entry *e)
+{
+	int r = list_add(&b->all, e);
+
+	if (r == 0)
+		(void)entry_ref(e);
+	return r;
+}
+
+static int merge(struct bundle *b, const struct bundle *base,
+		 const struct changes *c)
+{
+	size_t at = 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < c->n; i++) {
+		struct span key = c->at[i].key;
+
+		while (r == 0 && at < base->all.n &&
+		       span_compare(entry_key(base->all.items[at]), key) < 0)
+			r = put_entry(b, base->all.items[at++]);
+		if (r == 0 && at < base->all.n &&
+		    span_equal(entry_key(base->all.items[at]), key))
+			at++;
+		if (r == 0 && c->at[i].entry)
+			r = pick_up_shard(b, c->at[i].entry);
+		if (r == 0 && c->at[i].entry)
+			r = put_entry(b, c->at[i].entry);
+	}
+	while (r == 0 && at < base->all.n)
+		r = put_entry(b, base->all.items[at++]);
+	return r;
+}
+
+int bundle_with(const struct bundle *base, const struct change *changes,
 		size_t n, struct bundle **ret)
 {
 	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
+	CLEANUP(changes_release) struct changes all = { 0 };
 	int r = bundle_like(base, &b);
 
-	for (size_t i = 0; r == 0 && i < base->all.n; i++) {
-		struct entry *e = base->all.items[i];
-		struct entry *const *with =
-			bsearch(&e, changed, n, sizeof(struct entry *), by_key);
-
-		if (with)
-			e = *with;
-		r = list_add(&b->all, e);
-		if (r == 0)
-			(void)entry_ref(e);
-	}
+	if (r == 0)
+		r = changes_init(&all, base, changes, n);
+	if (r == 0)
+		r = merge(b, base, &all);
 	if (r == 0)
 		r = show_entries(b);
 	if (r == 0)
 		*ret = STEAL(b);
-	return r;
-}
-
-/* How long the index becomes: see bundle_encode(). */
-static uint64_t padded_size(uint64_t content, uint64_t old_size)
-{
-	uint64_t most = 2 * content + PADDING_MAX;
-	uint64_t slack = content + content / 8 + SLACK_UNIT - 1;
-
-	if (content <= old_size && old_size <= most)
-		return old_size;
-	return slack / SLACK_UNIT * SLACK_UNIT;
-}
-
-int bundle_encode(const struct bundle *b, uint64_t old_size, struct buf *ret)
-{
-	struct table_writer *w = NULL;
-	int r = table_writer_new(ret, &w);
-
-	if (r < 0)
-		return r;
-	table_writer_add(w, (struct span){ 0 }, buf_span(&b->header));
-	for (size_t i = 0; i < b->all.n; i++)
-		table_writer_add(w, entry_key(b->all.items[i]),
-				 entry_raw(b->all.items[i]));
-	r = table_writer_finish(w, padded_size(table_writer_seal(w), old_size));
-	table_writer_free(w);
 	return r;
 }
 
@@ -557,4 +532,67 @@ void bundle_settle(struct bundle *b, const struct stat *index)
 		.size = (uint64_t)index->st_size,
 		.mtime = index->st_mtim,
 	};
+}
+
+/* --- for bundle_room.c and bundle_write.c ---------------------------------- */
+
+struct entry *const *bundle_all(const struct bundle *b, size_t *ret_n)
+{
+	*ret_n = b->all.n;
+	return (struct entry *const *)b->all.items;
+}
+
+struct shard *const *bundle_shards(const struct bundle *b, size_t *ret_n)
+{
+	*ret_n = b->shards.n;
+	return (struct shard *const *)b->shards.items;
+}
+
+struct spare *bundle_spare(const struct bundle *b)
+{
+	return b->spare;
+}
+
+struct span bundle_header(const struct bundle *b)
+{
+	return buf_span(&b->header);
+}
+
+int32_t bundle_num_shards(const struct bundle *b)
+{
+	return b->num_shards;
+}
+
+int bundle_dirfd(const struct bundle *b)
+{
+	return b->dirfd;
+}
+
+const char *bundle_prefix(const struct bundle *b)
+{
+	return b->prefix;
+}
+
+int bundle_open_shard(const struct bundle *b, int32_t id, struct shard **ret)
+{
+	return shard_open(b->dirfd, b->prefix, id, b->num_shards, ret);
+}
+
+int bundle_new_empty(int dirfd, const char *prefix, const struct stat *like,
+		     struct bundle **ret)
+{
+	/* TensorFlow's own, of one shard, little-endian, producer 1. */
+	static const uint8_t header[] = { 8, 1, 0x1a, 2, 8, 1 };
+	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
+	int r = bundle_new_v2(dirfd, prefix, NULL, &b);
+
+	if (r < 0)
+		return r;
+	buf_put(&b->header, header, sizeof(header));
+	b->num_shards = 1;
+	b->index = *like;
+	r = buf_error(&b->header);
+	if (r == 0)
+		*ret = STEAL(b);
+	return r;
 }

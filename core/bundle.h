@@ -16,11 +16,13 @@
 #include "core/io.h"
 
 struct bundle;
+struct spare;
 
 /*
  * Reads the index of `prefix` in `dirfd`, which is borrowed and outlives the
  * bundle.  `old` is an earlier state or NULL: shards that are still in place are
- * shared with it.  -ENOENT if there is no index; -EBADMSG if it does not end as an
+ * shared with it, and what is free in them is forgotten, since somebody else may have
+ * come to name it.  -ENOENT if there is no index; -EBADMSG if it does not end as an
  * index does, which may only mean that it is just being written; -EIO after a log line
  * if it holds nothing that can be shown.  An index with damage in it, or with something not
  * understood, is opened as far as it goes: bundle_writable() then says no.
@@ -72,11 +74,17 @@ bool bundle_in_place(const struct bundle *b);
 int bundle_writable(const struct bundle *b, const char **ret_reason);
 
 /*
- * The state in which the entries `changed`, sorted by key, stand for those of the
- * same keys.  It has no index yet: bundle_encode() makes one, and when that is in
- * its place, bundle_settle() tells the bundle which file it is.
+ * The state that has `changes`, in any order and one a key: entries that come or take
+ * the place of others, and keys that go.  With a partitioned variable its slices come
+ * and go.  It has no index yet: bundle_encode() makes one, and when that is in its
+ * place, bundle_settle() tells the bundle which file it is.  -ESTALE where an entry
+ * lies in a shard that has since been replaced.
  */
-int bundle_with(const struct bundle *base, struct entry *const *changed,
+struct change {
+	struct span key;
+	struct entry *entry; /* NULL: the key goes */
+};
+int bundle_with(const struct bundle *base, const struct change *changes,
 		size_t n, struct bundle **ret);
 
 /*
@@ -86,3 +94,54 @@ int bundle_with(const struct bundle *base, struct entry *const *changed,
  */
 int bundle_encode(const struct bundle *b, uint64_t old_size, struct buf *ret);
 void bundle_settle(struct bundle *b, const struct stat *index);
+
+/*
+ * A checkpoint that has nothing in it, of one shard; owner and mode are those of
+ * `like`.  bundle_publish() gives what bundle_with() made of it its index: -EEXIST if
+ * there is one.  bundle_create() does both, for a checkpoint that is yet to be filled.
+ */
+int bundle_new_empty(int dirfd, const char *prefix, const struct stat *like,
+		     struct bundle **ret);
+int bundle_publish(const struct bundle *b);
+int bundle_create(int dirfd, const char *prefix, const struct stat *like);
+
+/* --- room for values (bundle_room.c) -------------------------------------- */
+
+/*
+ * Where a new value goes, counted: the shard of `old`, which may be NULL, if that may
+ * be edited in place; else the last one that may; else a new one, whose file is made
+ * when room is reserved in it.  Of those there is one in the life of a checkpoint.
+ * -ESTALE if the shard of `old` was replaced; -EROFS, -EACCES.  Reserve soon: what may
+ * be edited in place may change.
+ */
+int bundle_shard(const struct bundle *b, const struct entry *old,
+		 struct shard **ret);
+
+/*
+ * Frees what no index of ours has named for `grace` seconds; cheap when there is
+ * nothing.  `b` is the state on disk, and its index durable.  bundle_reclaim_all(), at the
+ * end of a mount, frees what others wrote and this mount displaced; what of our own
+ * is still within its grace time by then is left to be dead bytes.
+ */
+void bundle_reclaim(const struct bundle *b, unsigned grace);
+void bundle_reclaim_all(const struct bundle *b);
+/*
+ * Forgets what is free, and frees nothing of what is in use now: the index that is to
+ * be durable may not be.
+ */
+void bundle_forget_room(const struct bundle *b);
+
+/* Of all values; and on the disk, in no value. */
+uint64_t bundle_data_bytes(const struct bundle *b);
+uint64_t bundle_dead_bytes(const struct bundle *b);
+
+/* For that file and bundle_write.c: all entries, those of slices too, and all shards; borrowed. */
+struct entry *const *bundle_all(const struct bundle *b, size_t *ret_n);
+struct shard *const *bundle_shards(const struct bundle *b, size_t *ret_n);
+struct spare *bundle_spare(const struct bundle *b);
+/* An open shard of the checkpoint, or one that is missing. */
+int bundle_open_shard(const struct bundle *b, int32_t id, struct shard **ret);
+int32_t bundle_num_shards(const struct bundle *b);
+int bundle_dirfd(const struct bundle *b);
+const char *bundle_prefix(const struct bundle *b);
+struct span bundle_header(const struct bundle *b);

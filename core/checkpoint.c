@@ -489,7 +489,7 @@ int checkpoint_open_writer(struct checkpoint *cp, struct variable *v,
 static int take_over_locked(struct checkpoint *cp, struct variable *v)
 {
 	CLEANUP(entry_unrefp) struct entry *e = variable_entry(v);
-	int r = variable_dead(v) ? -ESTALE : edit_add(cp->edit, e);
+	int r = variable_dead(v) ? -ESTALE : edit_put(cp->edit, e, v);
 
 	if (r < 0)
 		return r;
@@ -524,7 +524,7 @@ struct attempt {
 	struct edit *edit;
 	uint64_t upto; /* how many values are durable if it succeeds */
 	struct bundle *next;
-	enum commit_outcome outcome;
+	struct commit_report report;
 };
 
 static void attempt_release(struct attempt *a)
@@ -546,7 +546,7 @@ static void end_commit_locked(struct checkpoint *cp, struct attempt *a, int r)
 {
 	cp->committing = false;
 	cp->failure = r;
-	if (a->outcome == COMMIT_VISIBLE) {
+	if (a->report.outcome == COMMIT_VISIBLE) {
 		catalog_advance(cp->catalog, a->next);
 		cp->committed = a->upto;
 		if (r < 0)
@@ -559,7 +559,7 @@ static void end_commit_locked(struct checkpoint *cp, struct attempt *a, int r)
 	if (edit_add_older(cp->edit, a->edit) < 0)
 		log_error("%s: out of memory: written values were lost",
 			  cp->label);
-	if (a->outcome == COMMIT_LOST)
+	if (a->report.outcome == COMMIT_LOST)
 		lose_edit_locked(cp, r);
 	else if (r == -ESTALE || r == -ENOENT)
 		(void)refresh_locked(cp);
@@ -584,7 +584,7 @@ static int commit_locked(struct checkpoint *cp)
 
 	pthread_mutex_unlock(&cp->lock);
 	r = commit_edit(cp->dirfd, cp->prefix, a.base, a.edit, &a.next,
-			&a.outcome);
+			&a.report);
 	pthread_mutex_lock(&cp->lock);
 
 	end_commit_locked(cp, &a, r);

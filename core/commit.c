@@ -3,7 +3,9 @@
  * stands before it, on disk, is never touched; what comes after it is cleaning up.
  *
  *	1. values	written to space that no index on disk names
- *	2. fdatasync	of every shard that got some
+ *	2. fdatasync	of every shard that got some, and of the directory if one was
+ *			made.  What a failed one may have lost is written anew, to
+ *			another place: no later one would tell
  *	3. temporary	the new index under a name of its own, synced
  *	4. leases	on the old and the new index: who writes there, waits
  *	5. exchange	RENAME_EXCHANGE: *the* moment
@@ -38,8 +40,10 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/extent.h"
 #include "core/io.h"
 #include "core/log.h"
+#include "core/rewrite.h"
 #include "core/shard.h"
 
 #define EXCHANGE_TRIES 100
@@ -48,6 +52,9 @@
 #define BUSY_US    20000
 /* From finding a file by its name to waiting for its lease: microseconds. */
 #define LEASE_US 5000
+
+DEFINE_CLEANUP(struct entry, entry_unref)
+DEFINE_CLEANUP(struct shard, shard_unref)
 
 struct exchange {
 	int dirfd;  /* where the index is, also if a link leads there */
@@ -71,21 +78,72 @@ static void exchange_release(struct exchange *x)
 	free(x->name);
 }
 
+/* Calls `each` with what is new in it, that of slices too. */
+static int for_each_entry(const struct edit *edit,
+			  int (*each)(struct entry *e, void *arg), void *arg)
+{
+	const struct change *changes = edit_sorted(edit);
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < edit_count(edit); i++) {
+		struct entry *e = changes[i].entry;
+
+		if (e && entry_extent(e))
+			r = each(e, arg);
+		for (size_t j = 0; e && r == 0 && j < entry_slices(e); j++)
+			if (entry_part(e, j) && entry_extent(entry_part(e, j)))
+				r = each(entry_part(e, j), arg);
+	}
+	return r;
+}
+
+static int sync_values(struct entry *e, void *arg)
+{
+	struct shard *s = entry_shard(e);
+	int r = shard_sync(s);
+
+	(void)arg;
+	if (r < 0)
+		log_error("%s: cannot be synced: %s", shard_name(s),
+			  strerror(-r));
+	return r;
+}
+
+static int sync_name(struct entry *e, void *arg)
+{
+	(void)arg;
+	return shard_sync_name(entry_shard(e));
+}
+
+static int note_suspect(struct entry *e, void *arg)
+{
+	(void)arg;
+	return extent_suspect(entry_extent(e)) ? -EIO : 0;
+}
+
+/* They are synced, and readers may come to see them. */
+static int name_extent(struct entry *e, void *arg)
+{
+	(void)arg;
+	extent_name(entry_extent(e));
+	return 0;
+}
+
+static int settle_extent(struct entry *e, void *arg)
+{
+	uint64_t *bytes = arg;
+
+	if (extent_settle(entry_extent(e)))
+		*bytes += entry_size(e);
+	return 0;
+}
+
+/* Step 2.  -EIO, too, for values that an earlier sync has lost. */
 static int sync_shards(const struct edit *edit)
 {
-	struct entry *const *changed = edit_sorted(edit);
+	int r = for_each_entry(edit, sync_values, NULL);
 
-	for (size_t i = 0; i < edit_count(edit); i++) {
-		struct shard *s = entry_shard(changed[i]);
-		int r = shard_sync(s);
-
-		if (r < 0) {
-			log_error("%s: cannot be synced: %s", shard_name(s),
-				  strerror(-r));
-			return r;
-		}
-	}
-	return 0;
+	return r < 0 ? r : for_each_entry(edit, note_suspect, NULL);
 }
 
 /* -EAGAIN if it has a writer; no lease at all is no reason to give up. */
@@ -133,7 +191,8 @@ static int open_old(struct exchange *x)
 	return file_id_equal(&id, bundle_id(x->base)) ? 0 : -ESTALE;
 }
 
-static int create_new(struct exchange *x, const struct bundle *next)
+static int create_new(struct exchange *x, const struct bundle *next,
+		      uint64_t *ret_size)
 {
 	CLEANUP(buf_release) struct buf index = { 0 };
 	int r = bundle_encode(next, bundle_id(x->base)->size, &index);
@@ -143,6 +202,7 @@ static int create_new(struct exchange *x, const struct bundle *next)
 				     bundle_stat(x->base), &x->new);
 	if (r == 0)
 		r = lease(x->new.fd, &x->new_leased);
+	*ret_size = index.len;
 	return r;
 }
 
@@ -244,7 +304,7 @@ static int put_in_place(struct exchange *x)
 
 int commit_bundle(int dirfd, const char *prefix, const struct bundle *base,
 		  struct bundle *next, const struct edit *edit,
-		  enum commit_outcome *ret_outcome)
+		  struct commit_report *ret)
 {
 	CLEANUP(exchange_release)
 	struct exchange x = {
@@ -253,20 +313,24 @@ int commit_bundle(int dirfd, const char *prefix, const struct bundle *base,
 	struct stat st;
 	int r;
 
-	*ret_outcome = COMMIT_NOTHING;
+	*ret = (struct commit_report){ COMMIT_NOTHING, 0 };
 	/* Shards that are newer than their index belong to one that comes. */
 	if (bundle_suspect(base))
 		return -EAGAIN;
 	r = sync_shards(edit);
 	if (r < 0) {
-		*ret_outcome = COMMIT_LOST;
+		ret->outcome = COMMIT_LOST;
 		return r;
 	}
-	r = find_index(&x, dirfd, prefix);
+	r = for_each_entry(edit, sync_name, NULL);
+	if (r == 0)
+		r = find_index(&x, dirfd, prefix);
 	if (r == 0)
 		r = open_old(&x);
 	if (r == 0)
-		r = create_new(&x, next);
+		r = create_new(&x, next, &ret->bytes);
+	if (r == 0)
+		r = for_each_entry(edit, name_extent, NULL);
 	if (r == 0)
 		r = put_in_place(&x);
 	if (r < 0)
@@ -274,26 +338,62 @@ int commit_bundle(int dirfd, const char *prefix, const struct bundle *base,
 
 	if (fstat(x.new.fd, &st) == 0)
 		bundle_settle(next, &st);
-	*ret_outcome = COMMIT_VISIBLE;
-	return io_sync(x.dirfd);
+	ret->outcome = COMMIT_VISIBLE;
+	(void)for_each_entry(edit, settle_extent, &ret->bytes);
+	r = io_sync(x.dirfd);
+	/* Then the old index may come back, and what it names must be there. */
+	if (r < 0)
+		bundle_forget_room(next);
+	return r;
 }
 
-int commit_edit(int dirfd, const char *prefix, const struct bundle *base,
-		struct edit *edit, struct bundle **ret_next,
-		enum commit_outcome *ret_outcome)
-{
-	int r = edit_sort(edit);
+/* --- what a failed sync has lost ------------------------------------------- */
 
-	*ret_outcome = COMMIT_NOTHING;
-	*ret_next = NULL;
+static int rewrite_one(const struct bundle *base, struct edit *edit, size_t i)
+{
+	CLEANUP(entry_unrefp) struct entry *moved = NULL;
+	CLEANUP(shard_unrefp) struct shard *to = NULL;
+	struct entry *e = edit_sorted(edit)[i].entry;
+	CLEANUP(free_ptr) char *name = NULL;
+	int r = bundle_shard(base, e, &to);
+
 	if (r == 0)
-		r = bundle_with(base, edit_sorted(edit), edit_count(edit),
-				ret_next);
-	if (r < 0)
-		return r;
+		r = rewrite_value(e, to, &moved);
+	if (r == 0)
+		return edit_replace(edit, i, moved);
+	name = entry_describe(e, bundle_prefix(base));
+	log_error("%s: cannot be written anew after a fault of the disk: %s",
+		  name ? name : bundle_prefix(base), strerror(-r));
+	return r;
+}
+
+/* How many were written to another place, or negative errno. */
+static int rewrite_suspects(const struct bundle *base, struct edit *edit)
+{
+	int moved = 0;
+
+	for (size_t i = 0; i < edit_count(edit); i++) {
+		const struct entry *e = edit_sorted(edit)[i].entry;
+		int r;
+
+		if (!e || !entry_extent(e) || !extent_suspect(entry_extent(e)))
+			continue;
+		r = rewrite_one(base, edit, i);
+		if (r < 0)
+			return r;
+		moved++;
+	}
+	return moved;
+}
+
+/* One attempt after the other while the index has a writer. */
+static int commit_when_free(int dirfd, const char *prefix,
+			    const struct bundle *base, struct bundle *next,
+			    const struct edit *edit, struct commit_report *ret)
+{
 	for (int tries = 0; tries < BUSY_TRIES; tries++) {
-		r = commit_bundle(dirfd, prefix, base, *ret_next, edit,
-				  ret_outcome);
+		int r = commit_bundle(dirfd, prefix, base, next, edit, ret);
+
 		/* Somebody opened the index to write, and did not. */
 		if (r == -ESTALE && bundle_current(base) == 1)
 			r = -EAGAIN;
@@ -302,4 +402,34 @@ int commit_edit(int dirfd, const char *prefix, const struct bundle *base,
 		(void)usleep(BUSY_US);
 	}
 	return -EBUSY;
+}
+
+int commit_edit(int dirfd, const char *prefix, const struct bundle *base,
+		struct edit *edit, struct bundle **ret_next,
+		struct commit_report *ret)
+{
+	int r = edit_sort(edit);
+	int failure = 0;
+
+	*ret = (struct commit_report){ COMMIT_NOTHING, 0 };
+	*ret_next = NULL;
+	for (int tries = 0; r == 0 && tries < 2; tries++) {
+		int moved = rewrite_suspects(base, edit);
+
+		/* What is there to be copied may yet find its place. */
+		ret->outcome = moved == -EIO ? COMMIT_LOST : COMMIT_NOTHING;
+		if (moved < 0)
+			return moved;
+		bundle_unref(STEAL(*ret_next));
+		r = bundle_with(base, edit_sorted(edit), edit_count(edit),
+				ret_next);
+		if (r < 0)
+			return r;
+		r = commit_when_free(dirfd, prefix, base, *ret_next, edit, ret);
+		if (ret->outcome != COMMIT_LOST)
+			return r;
+		failure = r;
+		r = 0;
+	}
+	return r < 0 ? r : failure;
 }

@@ -3,22 +3,53 @@
 #include <errno.h>
 #include <search.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/variable.h"
+
+/* What becomes of a key: `change.key` is in `bytes`. */
+struct item {
+	struct change change; /* its entry is counted */
+	struct variable *variable;
+	uint8_t bytes[];
+};
 
 struct edit {
-	void *by_key; /* of tsearch(3): entries, counted */
+	void *by_key; /* of tsearch(3): items */
 	size_t n;
-	struct entry *
-		*sorted; /* borrowed from `by_key`; NULL until edit_sort() */
+	struct change *sorted; /* NULL until edit_sort() */
+	struct variable **variables;
 };
 
 static int compare_keys(const void *a, const void *b)
 {
-	return span_compare(entry_key(a), entry_key(b));
+	const struct item *ia = a, *ib = b;
+
+	return span_compare(ia->change.key, ib->change.key);
 }
 
-static void unref(void *entry)
+static void item_free(void *arg)
 {
-	entry_unref(entry);
+	struct item *item = arg;
+
+	entry_unref(item->change.entry);
+	variable_unref(item->variable);
+	free(item);
+}
+
+static struct item *item_new(struct span key, struct entry *entry,
+			     struct variable *v)
+{
+	struct item *item = calloc(1, sizeof(*item) + key.len);
+
+	if (!item)
+		return NULL;
+	memcpy(item->bytes, key.data, key.len);
+	item->change.key = (struct span){ item->bytes, key.len };
+	item->change.entry = entry ? entry_ref(entry) : NULL;
+	item->variable = v ? variable_ref(v) : NULL;
+	return item;
 }
 
 int edit_new(struct edit **ret)
@@ -31,12 +62,18 @@ int edit_new(struct edit **ret)
 	return 0;
 }
 
+static void unsort(struct edit *e)
+{
+	free(STEAL(e->sorted));
+	free(STEAL(e->variables));
+}
+
 void edit_free(struct edit *e)
 {
 	if (!e)
 		return;
-	tdestroy(e->by_key, unref);
-	free(e->sorted);
+	tdestroy(e->by_key, item_free);
+	unsort(e);
 	free(e);
 }
 
@@ -45,70 +82,128 @@ size_t edit_count(const struct edit *e)
 	return e->n;
 }
 
-int edit_add(struct edit *e, struct entry *entry)
+static struct item **find(const struct edit *e, struct span key)
 {
-	struct entry **at = tfind(entry, &e->by_key, compare_keys);
-	struct entry *old = at ? *at : NULL;
+	const struct item like = { .change = { .key = key } };
 
-	if (!at)
-		at = tsearch(entry, &e->by_key, compare_keys);
-	if (!at)
+	return tfind(&like, &e->by_key, compare_keys);
+}
+
+static int put(struct edit *e, struct span key, struct entry *entry,
+	       struct variable *v)
+{
+	struct item *item = item_new(key, entry, v);
+	struct item **at;
+
+	if (!item)
 		return -ENOMEM;
-	if (!old)
+	unsort(e);
+	at = tsearch(item, &e->by_key, compare_keys);
+	if (!at) {
+		item_free(item);
+		return -ENOMEM;
+	}
+	if (*at == item) {
 		e->n++;
-	*at = entry_ref(entry);
-	entry_unref(old);
+	} else {
+		item_free(*at);
+		*at = item;
+	}
 	return 0;
 }
 
+int edit_put(struct edit *e, struct entry *entry, struct variable *v)
+{
+	return put(e, entry_key(entry), entry, v);
+}
+
+int edit_remove(struct edit *e, struct span key)
+{
+	return put(e, key, NULL, NULL);
+}
+
+void edit_forget(struct edit *e, struct span key)
+{
+	struct item **at = find(e, key);
+	struct item *item = at ? *at : NULL;
+
+	if (!item)
+		return;
+	unsort(e);
+	(void)tdelete(item, &e->by_key, compare_keys);
+	item_free(item);
+	e->n--;
+}
+
 struct gathering {
-	struct entry **at;
+	struct edit *e;
+	size_t n;
 };
 
 static void gather(const void *node, VISIT visit, void *arg)
 {
+	const struct item *item = *(struct item *const *)node;
 	struct gathering *g = arg;
 
-	if (visit == postorder || visit == leaf)
-		*g->at++ = *(struct entry *const *)node;
+	if (visit != postorder && visit != leaf)
+		return;
+	g->e->sorted[g->n] = item->change;
+	g->e->variables[g->n++] = item->variable;
 }
 
 int edit_sort(struct edit *e)
 {
-	struct gathering g;
+	struct gathering g = { e, 0 };
 
-	free(e->sorted);
-	e->sorted = calloc(e->n + 1, sizeof(struct entry *));
-	if (!e->sorted)
+	unsort(e);
+	e->sorted = calloc(e->n + 1, sizeof(*e->sorted));
+	e->variables = calloc(e->n + 1, sizeof(struct variable *));
+	if (!e->sorted || !e->variables) {
+		unsort(e);
 		return -ENOMEM;
-	g.at = e->sorted;
+	}
 	twalk_r(e->by_key, gather, &g);
 	return 0;
 }
 
 int edit_add_older(struct edit *e, struct edit *older)
 {
-	if (edit_sort(older) < 0)
-		return -ENOMEM;
-	for (size_t i = 0; i < older->n; i++) {
-		int r = 0;
+	int r = edit_sort(older);
 
-		if (!tfind(older->sorted[i], &e->by_key, compare_keys))
-			r = edit_add(e, older->sorted[i]);
-		if (r < 0)
-			return r;
+	for (size_t i = 0; r == 0 && i < older->n; i++) {
+		const struct change *c = &older->sorted[i];
+
+		if (!find(e, c->key))
+			r = put(e, c->key, c->entry, older->variables[i]);
 	}
-	return 0;
+	return r;
 }
 
 bool edit_has(const struct edit *e, const struct entry *entry)
 {
-	struct entry *const *at = tfind(entry, &e->by_key, compare_keys);
+	struct item *const *at = find(e, entry_key(entry));
 
-	return at && *at == entry;
+	return at && (*at)->change.entry == entry;
 }
 
-struct entry *const *edit_sorted(const struct edit *e)
+const struct change *edit_sorted(const struct edit *e)
 {
 	return e->sorted;
+}
+
+struct variable *edit_variable(const struct edit *e, size_t i)
+{
+	return e->variables[i];
+}
+
+int edit_replace(struct edit *e, size_t i, struct entry *entry)
+{
+	struct item **at = find(e, e->sorted[i].key);
+
+	if (!at)
+		return -EINVAL;
+	entry_unref((*at)->change.entry);
+	(*at)->change.entry = entry_ref(entry);
+	e->sorted[i].entry = entry;
+	return 0;
 }

@@ -8,6 +8,7 @@
 #include "core/cleanup.h"
 #include "core/crc32c.h"
 #include "core/dtype.h"
+#include "core/extent.h"
 #include "core/shard.h"
 #include "core/slice.h"
 #include "proto/tensor_bundle.pb-c.h"
@@ -21,7 +22,8 @@ struct entry {
 	int32_t shard_id;
 	uint32_t crc32c;
 	enum entry_format format;
-	struct shard *shard;
+	struct extent *extent;
+	struct entry **parts; /* `slices` of them, or none at all */
 	uint64_t offset;
 	uint64_t size;
 	uint64_t elements;
@@ -58,28 +60,40 @@ static struct entry *entry_alloc(struct span key, size_t raw_len, size_t rank)
 	return e;
 }
 
+/* One level deep: a slice has no slices. */
+// NOLINTNEXTLINE(misc-no-recursion)
+static void free_parts(struct entry *e)
+{
+	for (size_t i = 0; e->parts && i < e->slices; i++)
+		entry_unref(e->parts[i]);
+	free(e->parts);
+}
+
 struct entry *entry_ref(struct entry *e)
 {
 	atomic_fetch_add(&e->refs, 1);
 	return e;
 }
 
+// NOLINTNEXTLINE(misc-no-recursion)
 void entry_unref(struct entry *e)
 {
 	if (!e || atomic_fetch_sub(&e->refs, 1) != 1)
 		return;
-	shard_unref(e->shard);
+	free_parts(e);
+	extent_unref(e->extent);
 	free(e);
 }
 DEFINE_CLEANUP(struct entry, entry_unref)
 
-static struct extent extent_of(const Tensorflow__TensorSliceProto__Extent *x)
+static struct slice_extent extent_of(
+	const Tensorflow__TensorSliceProto__Extent *x)
 {
 	bool has_length =
 		x->has_length_case ==
 		TENSORFLOW__TENSOR_SLICE_PROTO__EXTENT__HAS_LENGTH_LENGTH;
 
-	return (struct extent){ x->start, has_length ? x->length : -1 };
+	return (struct slice_extent){ x->start, has_length ? x->length : -1 };
 }
 
 /* Whether two slices share an element: whether they do in every dimension. */
@@ -87,8 +101,8 @@ static bool overlap(const Tensorflow__TensorSliceProto *a,
 		    const Tensorflow__TensorSliceProto *b)
 {
 	for (size_t i = 0; i < a->n_extent; i++) {
-		struct extent ea = extent_of(a->extent[i]);
-		struct extent eb = extent_of(b->extent[i]);
+		struct slice_extent ea = extent_of(a->extent[i]);
+		struct slice_extent eb = extent_of(b->extent[i]);
 		bool apart = ea.length >= 0 && eb.length >= 0 &&
 			     (ea.start - eb.start >= eb.length ||
 			      eb.start - ea.start >= ea.length);
@@ -180,41 +194,191 @@ int entry_parse(struct span key, struct span raw, enum entry_format format,
 	return 0;
 }
 
-void entry_attach(struct entry *e, struct shard *shard)
+int entry_attach(struct entry *e, struct shard *shard)
 {
-	e->shard = shard_ref(shard);
 	if (e->size > 0)
 		shard_name_to(shard, e->offset + e->size);
+	return extent_new(shard, e->offset, e->size, false, &e->extent);
 }
 
-int entry_replace(const struct entry *old, struct shard *shard, uint64_t offset,
-		  uint64_t size, uint32_t crc32c, struct entry **ret)
+int entry_attach_parts(struct entry *e, struct entry *const *parts)
 {
-	CLEANUP(entry_proto_freep)
-	entry_proto *p = tensorflow__bundle_entry_proto__unpack(
-		NULL, old->raw.len, old->raw.data);
+	e->parts = calloc(e->slices, sizeof(struct entry *));
+	if (!e->parts)
+		return -ENOMEM;
+	for (size_t i = 0; i < e->slices; i++)
+		e->parts[i] = parts[i] ? entry_ref(parts[i]) : NULL;
+	return 0;
+}
+
+bool entry_has_parts(const struct entry *e)
+{
+	return e->parts;
+}
+
+struct entry *entry_part(const struct entry *e, size_t i)
+{
+	return e->parts ? e->parts[i] : NULL;
+}
+
+/* --- new entries ----------------------------------------------------------- */
+
+static int unpack(const struct entry *e, entry_proto **ret)
+{
+	*ret = tensorflow__bundle_entry_proto__unpack(NULL, e->raw.len,
+						      e->raw.data);
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* An entry of `p` that lies in `x`, if it may be written to an index. */
+static int make(struct span key, const entry_proto *p, struct extent *x,
+		struct entry **ret)
+{
 	CLEANUP(buf_release) struct buf raw = { 0 };
+	CLEANUP(entry_unrefp) struct entry *e = NULL;
+	uint64_t bytes;
 	const char *reason;
 	int r;
-
-	if (!p)
-		return -ENOMEM;
-	p->shard_id = shard_id(shard);
-	p->offset = (int64_t)offset;
-	p->size = (int64_t)size;
-	p->crc32c = crc32c_mask(crc32c);
 
 	buf_put_zeros(&raw, tensorflow__bundle_entry_proto__get_packed_size(p));
 	if (buf_error(&raw))
 		return buf_error(&raw);
 	(void)tensorflow__bundle_entry_proto__pack(p, raw.data);
-
-	r = entry_parse(old->key, buf_span(&raw), ENTRY_V2, ret, &reason);
+	r = key.len ? entry_parse(key, buf_span(&raw), ENTRY_V2, &e, &reason)
+		    : -EBADMSG;
 	if (r < 0)
-		return r;
-	entry_attach(*ret, shard);
+		return r == -EBADMSG ? -EINVAL : r;
+	if (dtype_size(e->dtype) &&
+	    (__builtin_mul_overflow(e->elements, dtype_size(e->dtype),
+				    &bytes) ||
+	     bytes != e->size))
+		return -EINVAL;
+	e->extent = x ? extent_ref(x) : NULL;
+	*ret = STEAL(e);
 	return 0;
 }
+
+static void place(entry_proto *p, const struct extent *x, uint32_t crc32c)
+{
+	p->shard_id = shard_id(extent_shard(x));
+	p->offset = (int64_t)extent_offset(x);
+	p->size = (int64_t)extent_size(x);
+	p->crc32c = crc32c_mask(crc32c);
+}
+
+/* The dimensions of a message; the message then points to them. */
+struct dims {
+	Tensorflow__TensorShapeProto shape;
+	Tensorflow__TensorShapeProto__Dim dims[SHAPE_MAX_RANK];
+	Tensorflow__TensorShapeProto__Dim *list[SHAPE_MAX_RANK];
+};
+
+static int dims_init(struct dims *d, struct shape shape)
+{
+	if (shape.rank > SHAPE_MAX_RANK)
+		return -EINVAL;
+	tensorflow__tensor_shape_proto__init(&d->shape);
+	for (size_t i = 0; i < shape.rank; i++) {
+		tensorflow__tensor_shape_proto__dim__init(&d->dims[i]);
+		d->dims[i].size = shape.dims[i];
+		d->list[i] = &d->dims[i];
+	}
+	d->shape.n_dim = shape.rank;
+	d->shape.dim = d->list;
+	return 0;
+}
+
+int entry_new(struct span key, int32_t dtype, struct shape shape,
+	      struct extent *x, uint32_t crc32c, struct entry **ret)
+{
+	entry_proto p = TENSORFLOW__BUNDLE_ENTRY_PROTO__INIT;
+	struct dims dims;
+	int r = dims_init(&dims, shape);
+
+	if (r < 0)
+		return r;
+	p.dtype = dtype;
+	p.shape = &dims.shape;
+	place(&p, x, crc32c);
+	return make(key, &p, x, ret);
+}
+
+int entry_replace(const struct entry *old, struct extent *x, uint32_t crc32c,
+		  struct entry **ret)
+{
+	CLEANUP(entry_proto_freep) entry_proto *p = NULL;
+	int r = old->slices ? -EOPNOTSUPP : unpack(old, &p);
+
+	if (r < 0)
+		return r;
+	place(p, x, crc32c);
+	return make(old->key, p, x, ret);
+}
+
+int entry_retype(const struct entry *e, int32_t dtype, struct shape shape,
+		 struct entry **ret)
+{
+	CLEANUP(entry_proto_freep) entry_proto *p = NULL;
+	Tensorflow__TensorShapeProto *old;
+	struct dims dims;
+	int r = e->slices ? -EOPNOTSUPP : unpack(e, &p);
+
+	if (!p || dims_init(&dims, shape) < 0)
+		return r < 0 ? r : -EINVAL;
+	old = p->shape;
+	p->dtype = dtype;
+	p->shape = &dims.shape;
+	r = make(e->key, p, e->extent, ret);
+	p->shape = old;
+	return r;
+}
+
+struct renaming {
+	const struct entry *e;
+	struct entry **parts;
+	size_t n;
+};
+
+static int rename_part(void *arg, struct span key)
+{
+	struct renaming *to = arg;
+	const struct entry *part = entry_part(to->e, to->n);
+	int r = part ? entry_rename(part, key, &to->parts[to->n]) : 0;
+
+	to->n++;
+	return r;
+}
+
+/* The slices have keys of their own, which are made of the variable's. */
+static int rename_parts(const struct entry *from, struct entry *e)
+{
+	struct renaming to = { from, NULL, 0 };
+
+	e->parts = calloc(e->slices, sizeof(struct entry *));
+	if (!e->parts)
+		return -ENOMEM;
+	to.parts = e->parts;
+	return entry_slice_keys(e, rename_part, &to);
+}
+
+/* The bytes of the message stay, whatever is in them. */
+int entry_rename(const struct entry *e, struct span key, struct entry **ret)
+{
+	CLEANUP(entry_unrefp) struct entry *renamed = NULL;
+	const char *reason;
+	int r = key.len ? entry_parse(key, e->raw, e->format, &renamed, &reason)
+			: -EINVAL;
+
+	if (r == 0 && e->extent)
+		renamed->extent = extent_ref(e->extent);
+	if (r == 0 && e->parts)
+		r = rename_parts(e, renamed);
+	if (r == 0)
+		*ret = STEAL(renamed);
+	return r;
+}
+
+/* --- what it says ---------------------------------------------------------- */
 
 struct span entry_key(const struct entry *e)
 {
@@ -258,7 +422,12 @@ uint32_t entry_crc32c(const struct entry *e)
 
 struct shard *entry_shard(const struct entry *e)
 {
-	return e->shard;
+	return e->extent ? extent_shard(e->extent) : NULL;
+}
+
+struct extent *entry_extent(const struct entry *e)
+{
+	return e->extent;
 }
 
 size_t entry_slices(const struct entry *e)
@@ -274,6 +443,7 @@ struct span entry_raw(const struct entry *e)
 /* Bytes that are in the way of reading, not a matter of what we support. */
 static const char *damage(const struct entry *e)
 {
+	struct shard *s = entry_shard(e);
 	uint64_t bytes;
 
 	if (dtype_size(e->dtype) &&
@@ -281,9 +451,9 @@ static const char *damage(const struct entry *e)
 				    &bytes) ||
 	     bytes != e->size))
 		return "its size is not that of its dtype and shape";
-	if (!e->shard || shard_missing(e->shard))
+	if (!s || shard_missing(s))
 		return "its data shard is missing";
-	if (e->size > 0 && e->offset + e->size > shard_end(e->shard))
+	if (e->size > 0 && e->offset + e->size > shard_end(s))
 		return "its data shard ends before it";
 	return NULL;
 }
@@ -340,7 +510,7 @@ int entry_slice_keys(const struct entry *e,
 	for (size_t i = 0; i < p->n_slices; i++) {
 		const Tensorflow__TensorSliceProto *slice = p->slices[i];
 		CLEANUP(buf_release) struct buf key = { 0 };
-		struct extent extents[SHAPE_MAX_RANK];
+		struct slice_extent extents[SHAPE_MAX_RANK];
 		int r;
 
 		for (size_t j = 0; j < slice->n_extent; j++)

@@ -16,6 +16,7 @@
 #include "core/shape.h"
 
 struct entry;
+struct extent;
 struct shard;
 
 struct entry *entry_ref(struct entry *e);
@@ -35,6 +36,9 @@ uint32_t entry_crc32c(const struct entry *e); /* unmasked */
 /* Its shard, borrowed, which may be missing; NULL if there are no bytes. */
 struct shard *entry_shard(const struct entry *e);
 
+/* Its room in that, borrowed: entries with the same bytes share it.  NULL likewise. */
+struct extent *entry_extent(const struct entry *e);
+
 /* The number of slices of a partitioned variable, else 0. */
 size_t entry_slices(const struct entry *e);
 
@@ -47,6 +51,23 @@ int entry_access(const struct entry *e, const char **ret_reason);
 
 /* LABEL/KEY for a message, with what does not print escaped; to be freed. */
 char *entry_describe(const struct entry *e, const char *label);
+
+/*
+ * New entries.  Each of them references `x`; none is made that would have TensorFlow
+ * abort, or whose bytes are not as many as its dtype and shape ask for: -EINVAL.
+ *
+ * entry_replace() keeps key, dtype, shape and whatever else the old one says;
+ * entry_rename() all but the key, and so for the slices of a partitioned variable;
+ * entry_retype() key and bytes, while names of dimensions go.  -EOPNOTSUPP for a
+ * partitioned variable where its bytes or its shape would change.
+ */
+int entry_new(struct span key, int32_t dtype, struct shape shape,
+	      struct extent *x, uint32_t crc32c, struct entry **ret);
+int entry_replace(const struct entry *old, struct extent *x, uint32_t crc32c,
+		  struct entry **ret);
+int entry_rename(const struct entry *e, struct span key, struct entry **ret);
+int entry_retype(const struct entry *e, int32_t dtype, struct shape shape,
+		 struct entry **ret);
 
 /*
  * For the code that reads and writes an index.
@@ -63,11 +84,16 @@ int entry_parse(struct span key, struct span raw, enum entry_format format,
 		struct entry **ret, const char **ret_reason);
 
 /* Gives it its shard, which is referenced; once, before anyone else sees it. */
-void entry_attach(struct entry *e, struct shard *shard);
+int entry_attach(struct entry *e, struct shard *shard);
 
-/* The same variable with a new value of the same dtype and shape. */
-int entry_replace(const struct entry *old, struct shard *shard, uint64_t offset,
-		  uint64_t size, uint32_t crc32c, struct entry **ret);
+/*
+ * Gives a partitioned variable the entries of its slices, referenced, once, in the
+ * order of entry_slice_keys(); NULL for one that is not there.
+ */
+int entry_attach_parts(struct entry *e, struct entry *const *parts);
+bool entry_has_parts(const struct entry *e);
+/* The i-th of them: borrowed, or NULL. */
+struct entry *entry_part(const struct entry *e, size_t i);
 
 /* The serialized BundleEntryProto: what was read is kept as it was. */
 struct span entry_raw(const struct entry *e);

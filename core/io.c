@@ -257,6 +257,28 @@ int io_sync(int fd)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
+/* The directory of `path`, open, and its last component. */
+static int open_parent(int dirfd, const char *path, const char **ret_name)
+{
+	const char *slash = strrchr(path, '/');
+	CLEANUP(free_ptr) char *parent = NULL;
+
+	*ret_name = slash ? slash + 1 : path;
+	if (!slash)
+		return io_open(dirfd, ".", O_RDONLY | O_DIRECTORY);
+	parent = strndup(path, (size_t)(slash - path));
+	return parent ? io_open(dirfd, parent, O_RDONLY | O_DIRECTORY)
+		      : -ENOMEM;
+}
+
+int io_sync_parent(int dirfd, const char *path)
+{
+	const char *name;
+	CLEANUP(close_fd) int fd = open_parent(dirfd, path, &name);
+
+	return fd < 0 ? fd : io_sync(fd);
+}
+
 void io_write_back(int fd, uint64_t offset, uint64_t n)
 {
 	(void)sync_file_range(fd, (off_t)offset, (off_t)n,
@@ -320,17 +342,40 @@ int io_follow(int dirfd, const char *name, int *ret_dirfd, char **ret_name)
 }
 
 /* The new file belongs to whom the old one did, where we have the right. */
+static int take_after(int fd, const struct stat *like)
+{
+	if (fchown(fd, like->st_uid, like->st_gid) < 0 && errno != EPERM)
+		return -errno;
+	return fchmod(fd, like->st_mode & 07777) < 0 ? -errno : 0;
+}
+
+int io_create(int dirfd, const char *path, const struct stat *like)
+{
+	const char *name;
+	CLEANUP(close_fd) int parent = open_parent(dirfd, path, &name);
+	int fd, r;
+
+	if (parent < 0)
+		return parent;
+	fd = openat(parent, name,
+		    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	r = take_after(fd, like);
+	if (r < 0) {
+		(void)unlinkat(parent, name, 0);
+		close_fd(&fd);
+	}
+	return r < 0 ? r : fd;
+}
+
 static int temporary_fill(int fd, struct span content, const struct stat *like)
 {
 	int r = io_write_at(fd, content.data, content.len, 0);
 
-	if (r < 0)
-		return r;
-	if (fchown(fd, like->st_uid, like->st_gid) < 0 && errno != EPERM)
-		return -errno;
-	if (fchmod(fd, like->st_mode & 07777) < 0)
-		return -errno;
-	return io_sync(fd);
+	if (r == 0)
+		r = take_after(fd, like);
+	return r < 0 ? r : io_sync(fd);
 }
 
 /*
@@ -435,6 +480,18 @@ int io_exchange(int dirfd, const char *a, const char *b)
 int io_rename(int dirfd, const char *from, const char *to)
 {
 	return renameat(dirfd, from, dirfd, to) < 0 ? -errno : 0;
+}
+
+int io_rename_new(int dirfd, const char *from, const char *to)
+{
+	if (renameat2(dirfd, from, dirfd, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
+		return -errno;
+	/* A filesystem that cannot: a second name is as careful. */
+	if (linkat(dirfd, from, dirfd, to, 0) < 0)
+		return -errno;
+	return io_unlink(dirfd, from);
 }
 
 int io_unlink(int dirfd, const char *name)

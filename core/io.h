@@ -65,11 +65,19 @@ void io_punch(int fd, uint64_t offset, uint64_t n);
 
 int io_sync_data(int fd);
 int io_sync(int fd);
+/* Syncs the directory that `path` is in, so that its name outlasts a loss of power. */
+int io_sync_parent(int dirfd, const char *path);
 /* Starts writing dirty pages back, so that a sync to come has less to do. */
 void io_write_back(int fd, uint64_t offset, uint64_t n);
 
 /* A file without a name in the directory, to be closed: it goes with that. */
 int io_spool(int dirfd);
+
+/*
+ * Makes a file that was not there, open for reading and writing; owner and mode are
+ * those of `like`, as far as we may set them.
+ */
+int io_create(int dirfd, const char *path, const struct stat *like);
 
 /*
  * Follows `name`, where it is a symbolic link, to the directory and name of the file
@@ -103,6 +111,8 @@ void temporary_release(struct temporary *t);
 /* renameat2(2) with RENAME_EXCHANGE, within one directory. */
 int io_exchange(int dirfd, const char *a, const char *b);
 int io_rename(int dirfd, const char *from, const char *to);
+/* -EEXIST where `to` is there. */
+int io_rename_new(int dirfd, const char *from, const char *to);
 int io_unlink(int dirfd, const char *name);
 
 /*

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/alias.h"
 #include "core/cleanup.h"
 #include "core/io.h"
 #include "core/log.h"
@@ -32,19 +33,28 @@ struct shard {
 	int dirfd;
 	int32_t id;
 	char *name;
-	int fd;
+	atomic_int fd;         /* -1 while it is missing */
+	atomic_uint epoch;     /* how often it was forgotten what is free */
+	atomic_uint faults;    /* syncs that failed */
+	atomic_bool new;       /* made by us, and its name not yet synced */
 	struct file_id opened; /* as it was then */
-	struct timespec made;  /* zero where that is not known */
+	struct timespec made;  /* zero where that is not known, or by us */
 	time_t changed;        /* when it had last been, then */
 	pthread_mutex_t lock;  /* for all that follows */
 	struct map *maps;
-	int write_fd;   /* -1 until shard_edit() */
+	int write_fd;  /* -1 until shard_edit() */
+	bool may_make; /* at the first reservation, like `like` */
+	struct stat like;
 	uint64_t end;   /* its length, which nobody else changes */
 	uint64_t named; /* to where an index names its bytes */
+	struct space space;
+	struct timespec alias_seen;
 };
 
-static void shard_free(struct shard *s)
+static void shard_destroy(struct shard *s)
 {
+	int fd = atomic_load(&s->fd);
+
 	while (s->maps) {
 		struct map *m = s->maps;
 
@@ -53,7 +63,8 @@ static void shard_free(struct shard *s)
 		free(m);
 	}
 	close_fd(&s->write_fd);
-	close_fd(&s->fd);
+	close_fd(&fd);
+	space_release(&s->space);
 	(void)pthread_mutex_destroy(&s->lock);
 	free(s->name);
 	free(s);
@@ -79,7 +90,7 @@ static int see(struct shard *s)
 	return 0;
 }
 
-static char *name_of(const char *prefix, int32_t id, int32_t num_shards)
+char *shard_file_name(const char *prefix, int32_t id, int32_t num_shards)
 {
 	char *name;
 
@@ -102,7 +113,7 @@ int shard_open(int dirfd, const char *prefix, int32_t id, int32_t num_shards,
 	s->id = id;
 	s->fd = -1;
 	s->write_fd = -1;
-	s->name = name_of(prefix, id, num_shards);
+	s->name = shard_file_name(prefix, id, num_shards);
 	if (!s->name)
 		return -ENOMEM;
 
@@ -125,7 +136,7 @@ struct shard *shard_ref(struct shard *s)
 void shard_unref(struct shard *s)
 {
 	if (s && atomic_fetch_sub(&s->refs, 1) == 1)
-		shard_free(s);
+		shard_destroy(s);
 }
 
 int32_t shard_id(const struct shard *s)
@@ -246,40 +257,43 @@ const void *shard_map(struct shard *s, uint64_t offset, size_t n)
 }
 
 /* Whether a write into this file touches this checkpoint only. */
-static int check_editable(const struct shard *s, int fd)
+static int check_editable_locked(struct shard *s, int fd,
+				 const char **ret_reason)
 {
-	struct stat st;
+	struct stat st, named;
+	int r;
 
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	/* Without a name, something else has taken its own. */
+	if (fstat(fd, &st) < 0 ||
+	    fstatat(s->dirfd, s->name, &named, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? -ESTALE : -errno;
+	*ret_reason = "it is reached through a symbolic link";
+	if (S_ISLNK(named.st_mode))
+		return -EOPNOTSUPP;
 	if (st.st_dev != s->opened.dev || st.st_ino != s->opened.ino ||
-	    st.st_nlink == 0)
+	    named.st_dev != st.st_dev || named.st_ino != st.st_ino)
 		return -ESTALE;
-	if (S_ISREG(st.st_mode) && st.st_nlink == 1)
-		return 0;
-	log_error("%s: not edited: the file has %u names, and a write would "
-		  "change what is behind the others; copy it to a file of its "
-		  "own first",
-		  s->name, (unsigned)st.st_nlink);
-	return -EOPNOTSUPP;
+	*ret_reason = "it is no regular file, or has another name";
+	if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+		return -EOPNOTSUPP;
+	*ret_reason = "a symbolic link of another checkpoint leads to it";
+	r = alias_search(s->dirfd, s->name, &st, &s->alias_seen);
+	return r == 1 ? -EOPNOTSUPP : r;
 }
 
-static int open_for_writing(struct shard *s)
+static int open_for_writing_locked(struct shard *s, const char **ret_reason)
 {
 	int fd = io_open(s->dirfd, s->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
 	int r;
 
-	if (fd == -ELOOP) {
-		log_error("%s: not edited: it is a symbolic link, and what it "
-			  "leads to may belong to another checkpoint; copy the "
-			  "file here first",
-			  s->name);
-		return -EOPNOTSUPP;
-	}
+	*ret_reason = fd == -ELOOP ? "it is reached through a symbolic link"
+				   : "it may not be written to";
+	if (fd == -ENOENT)
+		return -ESTALE;
+	if (fd == -EROFS || fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
+		return fd;
 	if (fd < 0)
-		return fd == -ENOENT ? -ESTALE : fd;
-	r = check_editable(s, fd);
+		return -EOPNOTSUPP;
+	r = check_editable_locked(s, fd, ret_reason);
 	if (r < 0)
 		close_fd(&fd);
 	else
@@ -287,21 +301,52 @@ static int open_for_writing(struct shard *s)
 	return r;
 }
 
-int shard_edit(struct shard *s)
+int shard_edit(struct shard *s, const struct stat *like,
+	       const char **ret_reason)
 {
-	int r;
+	LOCK_SCOPE(&s->lock);
 
-	pthread_mutex_lock(&s->lock);
-	r = s->write_fd < 0 ? open_for_writing(s)
-			    : check_editable(s, s->write_fd);
-	pthread_mutex_unlock(&s->lock);
-	return r;
+	if (!shard_missing(s))
+		return s->write_fd < 0 ? open_for_writing_locked(s, ret_reason)
+				       : check_editable_locked(s, s->write_fd,
+							       ret_reason);
+	if (s->named > 0) {
+		*ret_reason = "it is missing, and may still come";
+		return -EOPNOTSUPP;
+	}
+	s->may_make = true;
+	s->like = *like;
+	return 0;
 }
 
-static int reserve_locked(struct shard *s, uint64_t n)
-{
-	int r;
+/* --- room ------------------------------------------------------------------ */
 
+static int make_locked(struct shard *s)
+{
+	int fd, copy, r;
+
+	if (!s->may_make)
+		return -EIO;
+	fd = io_create(s->dirfd, s->name, &s->like);
+	/* Somebody else has just put theirs there. */
+	if (fd < 0)
+		return fd == -EEXIST ? -ESTALE : fd;
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	r = copy < 0 ? -errno : io_fd_id(fd, &s->opened);
+	if (r < 0) {
+		close_fd(&copy);
+		close_fd(&fd);
+		return r;
+	}
+	s->write_fd = fd;
+	s->end = 0;
+	atomic_store(&s->new, true);
+	atomic_store(&s->fd, copy);
+	return 0;
+}
+
+static int check_length_locked(const struct shard *s)
+{
 	if (!is_ours_locked(s))
 		return -ESTALE;
 	if (s->end < s->named && just_changed(s))
@@ -312,33 +357,159 @@ static int reserve_locked(struct shard *s, uint64_t n)
 			  s->name);
 		return -EIO;
 	}
-	r = io_reserve(s->write_fd, s->end, n);
-	/* Even a reservation that failed may have made the file longer. */
-	(void)io_size(s->write_fd, &s->end);
-	return r;
+	return 0;
 }
 
-int shard_reserve(struct shard *s, uint64_t n, uint64_t *ret_offset)
+/* Free room, if there is any that is large enough and may be written to. */
+static bool reuse_locked(struct shard *s, uint64_t n, uint64_t *ret_offset)
+{
+	const char *reason;
+
+	if (s->space.free.n == 0 ||
+	    check_editable_locked(s, s->write_fd, &reason) < 0)
+		return false;
+	return rooms_take(&s->space.free, n, ret_offset);
+}
+
+static int reserve_locked(struct shard *s, uint64_t n, uint64_t *ret_offset)
 {
 	uint64_t end;
-	int r;
+	int r = check_length_locked(s);
 
-	pthread_mutex_lock(&s->lock);
+	if (r < 0)
+		return r;
 	end = s->end;
-	r = reserve_locked(s, n);
-	pthread_mutex_unlock(&s->lock);
-	if (r == 0)
-		*ret_offset = end;
+	if (n > 0 && reuse_locked(s, n, ret_offset)) {
+		r = io_reserve(s->write_fd, *ret_offset, n);
+		if (r < 0)
+			rooms_add(&s->space.free,
+				  (struct room){ *ret_offset, n });
+		return r;
+	}
+	*ret_offset = end;
+	r = io_reserve(s->write_fd, end, n);
+	/* Even a reservation that failed may have made the file longer. */
+	(void)io_size(s->write_fd, &s->end);
+	if (r < 0 && s->end > end)
+		rooms_add(&s->space.free, (struct room){ end, s->end - end });
 	return r;
 }
 
-void shard_unreserve(struct shard *s, uint64_t offset, uint64_t n)
+/* Free room takes no space, so to write to it again is never worse than that. */
+static void free_locked(struct shard *s, struct room room)
 {
-	pthread_mutex_lock(&s->lock);
-	if (is_ours_locked(s))
-		io_punch(s->write_fd, offset, n);
-	pthread_mutex_unlock(&s->lock);
+	io_punch(s->write_fd, room.offset, room.size);
+	rooms_add(&s->space.free, room);
 }
+
+int shard_reserve(struct shard *s, uint64_t n, struct extent **ret)
+{
+	LOCK_SCOPE(&s->lock);
+	uint64_t offset = 0;
+	int r = shard_missing(s) ? make_locked(s) : 0;
+
+	if (r == 0)
+		r = reserve_locked(s, n, &offset);
+	if (r < 0)
+		return r;
+	r = extent_new(s, offset, n, true, ret);
+	if (r < 0)
+		free_locked(s, (struct room){ offset, n });
+	return r;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts = { 0 };
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+unsigned shard_epoch(const struct shard *s)
+{
+	return atomic_load(&s->epoch);
+}
+
+void shard_forget(struct shard *s)
+{
+	LOCK_SCOPE(&s->lock);
+
+	atomic_fetch_add(&s->epoch, 1);
+	space_forget(&s->space);
+}
+
+/* No other name can have come to name what no index ever has. */
+void shard_release(struct shard *s, struct room room, unsigned epoch)
+{
+	struct stat st;
+	LOCK_SCOPE(&s->lock);
+
+	if (epoch == shard_epoch(s) && is_ours_locked(s) &&
+	    fstat(s->write_fd, &st) == 0 && st.st_nlink == 1)
+		free_locked(s, room);
+}
+
+void shard_retire(struct shard *s, struct room room, unsigned epoch,
+		  enum room_owner owner)
+{
+	LOCK_SCOPE(&s->lock);
+
+	if (epoch == shard_epoch(s))
+		space_wait(&s->space, room, owner, now_ms());
+}
+
+static int64_t until(enum room_owner owner, unsigned grace)
+{
+	return owner == ROOM_OURS ? now_ms() - (int64_t)grace * 1000
+				  : INT64_MAX;
+}
+
+bool shard_due(struct shard *s, enum room_owner owner, unsigned grace)
+{
+	LOCK_SCOPE(&s->lock);
+
+	return space_due(&s->space, owner, until(owner, grace));
+}
+
+unsigned shard_collect(struct shard *s, enum room_owner owner, unsigned grace,
+		       struct rooms *ret)
+{
+	LOCK_SCOPE(&s->lock);
+
+	space_collect(&s->space, owner, until(owner, grace), ret);
+	return shard_epoch(s);
+}
+
+/* What is left to wait in vain, where this fails, is dead bytes. */
+void shard_free(struct shard *s, const struct rooms *rooms, unsigned epoch)
+{
+	const char *reason;
+	LOCK_SCOPE(&s->lock);
+
+	if (epoch != shard_epoch(s) || shard_missing(s))
+		return;
+	if (s->write_fd < 0 && open_for_writing_locked(s, &reason) < 0)
+		return;
+	if (!is_ours_locked(s) ||
+	    check_editable_locked(s, s->write_fd, &reason) < 0)
+		return;
+	for (size_t i = 0; i < rooms->n; i++)
+		free_locked(s, rooms->at[i]);
+}
+
+uint64_t shard_allocated(struct shard *s)
+{
+	struct stat st;
+	uint64_t bytes;
+
+	if (shard_missing(s) || fstat(s->fd, &st) < 0)
+		return 0;
+	bytes = (uint64_t)st.st_blocks * 512;
+	return bytes < (uint64_t)st.st_size ? bytes : (uint64_t)st.st_size;
+}
+
+/* --- writing --------------------------------------------------------------- */
 
 int shard_write(struct shard *s, const void *data, size_t n, uint64_t offset)
 {
@@ -381,6 +552,27 @@ int shard_spool(const struct shard *s)
 
 int shard_sync(struct shard *s)
 {
-	return atomic_exchange(&s->dirty, false) ? io_sync_data(s->write_fd)
-						 : 0;
+	int r = atomic_exchange(&s->dirty, false) ? io_sync_data(s->write_fd)
+						  : 0;
+
+	if (r < 0)
+		atomic_fetch_add(&s->faults, 1);
+	return r;
+}
+
+unsigned shard_faults(const struct shard *s)
+{
+	return atomic_load(&s->faults);
+}
+
+int shard_sync_name(struct shard *s)
+{
+	int r;
+
+	if (!atomic_load(&s->new))
+		return 0;
+	r = io_sync_parent(s->dirfd, s->name);
+	if (r == 0)
+		atomic_store(&s->new, false);
+	return r;
 }

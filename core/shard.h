@@ -4,7 +4,8 @@
  * A shard is opened when the index that names it is read, and stays open as long as
  * an entry of it is held: what TensorFlow renames over its path is another file.
  * Several versions of a checkpoint share one shard, since a commit only adds bytes
- * at its end.
+ * where no index names any: at its end, or in room that this mount has freed
+ * (extent.h).
  *
  * A file that is mapped can shrink under the map, and whoever reads there dies of
  * SIGBUS.  So a map is handed to the kernel, which answers EIO, and never read by
@@ -15,9 +16,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "core/coding.h"
+#include "core/extent.h"
+#include "core/space.h"
 
 struct shard;
 
@@ -27,6 +31,8 @@ struct shard;
  */
 int shard_open(int dirfd, const char *prefix, int32_t id, int32_t num_shards,
 	       struct shard **ret);
+/* The name of such a file, to be freed; NULL without memory. */
+char *shard_file_name(const char *prefix, int32_t id, int32_t num_shards);
 /* Whether there was none, or none that can be read. */
 bool shard_missing(const struct shard *s);
 struct shard *shard_ref(struct shard *s);
@@ -54,20 +60,52 @@ bool shard_just_came(const struct shard *s, const struct timespec *index);
 const void *shard_map(struct shard *s, uint64_t offset, size_t n);
 
 /*
- * Opens it for writing, once: 0; -EROFS, -EACCES; -EOPNOTSUPP with a log line where
- * bytes of others could be touched: the file has another name (a hard-linked
- * backup), or is reached through a symbolic link.
+ * Whether it may be edited in place, and opens it for writing: 0, or
+ *
+ *	-EOPNOTSUPP	with the reason: bytes of others could be touched (another
+ *			name leads to the file), or it may not be written to, or it
+ *			is not there and an index names bytes of it
+ *	-ESTALE		another file has taken its name
+ *	-EROFS		and whatever else stands in the way of any file here
+ *
+ * One that is not there, and that no index names bytes of, is made when room is
+ * reserved in it; its owner and mode are those of `like`.
  */
-int shard_edit(struct shard *s);
+int shard_edit(struct shard *s, const struct stat *like,
+	       const char **ret_reason);
 
 /*
- * After shard_edit(): room for `n` bytes at its end.  Their content is not known.  Where
- * the file is shorter than an index says: -ESTALE if it has just changed, else -EIO after
- * a log line.
+ * After shard_edit(), and soon: room for `n` bytes, which may be 0.  Their content is
+ * not known.  Free room goes first, then the end of the file.  Where the file is
+ * shorter than an index says: -ESTALE if it has just changed, else -EIO after a log
+ * line.
  */
-int shard_reserve(struct shard *s, uint64_t n, uint64_t *ret_offset);
-/* Gives room back that no index has named. */
-void shard_unreserve(struct shard *s, uint64_t offset, uint64_t n);
+int shard_reserve(struct shard *s, uint64_t n, struct extent **ret);
+
+/*
+ * For extent.c: room that nobody has any more.  What was released was never named by
+ * an index, and is free at once; what was retired waits.  Neither, where the epoch
+ * is over: shard_forget() ends it, when somebody else has written an index.
+ */
+unsigned shard_epoch(const struct shard *s);
+void shard_forget(struct shard *s);
+void shard_release(struct shard *s, struct room room, unsigned epoch);
+void shard_retire(struct shard *s, struct room room, unsigned epoch,
+		  enum room_owner owner);
+
+/*
+ * For bundle.c: takes out what has waited for `grace` seconds, or all that is theirs.
+ * What no index names of that, shard_free() frees, if the epoch is still the same
+ * and the file may be edited in place.  shard_due() says whether there is anything.
+ */
+bool shard_due(struct shard *s, enum room_owner owner, unsigned grace);
+unsigned shard_collect(struct shard *s, enum room_owner owner, unsigned grace,
+		       struct rooms *ret);
+void shard_free(struct shard *s, const struct rooms *rooms, unsigned epoch);
+
+/* Bytes of the disk that it takes, at most its length. */
+uint64_t shard_allocated(struct shard *s);
+
 /* -ESTALE where somebody else has rewritten the file in place. */
 int shard_write(struct shard *s, const void *data, size_t n, uint64_t offset);
 /* Copies `n` bytes of `from` into `to`. */
@@ -77,4 +115,12 @@ int shard_copy(const struct shard *from, uint64_t from_offset, struct shard *to,
 int shard_fill(struct shard *s, uint64_t offset, int fd, uint64_t n);
 /* An unnamed file on the disk of the shard, to be closed. */
 int shard_spool(const struct shard *s);
+
+/*
+ * Makes all that was written so far durable.  If that fails, what was not synced
+ * before is lost, whatever a later sync says: shard_faults() counts.
+ */
 int shard_sync(struct shard *s);
+unsigned shard_faults(const struct shard *s);
+/* Makes the name of a file durable that this mount has made. */
+int shard_sync_name(struct shard *s);

@@ -60,15 +60,15 @@ static void put_signed(int64_t value, struct buf *out)
 	buf_put(out, first, n);
 }
 
-void slice_put_key(struct span name, const struct extent *extents, size_t n,
-		   struct buf *out)
+void slice_put_key(struct span name, const struct slice_extent *extents,
+		   size_t n, struct buf *out)
 {
 	put_number(0, out);
 	put_string(name, out);
 	put_number(n, out);
 
 	for (size_t i = 0; i < n; i++) {
-		struct extent e = extents[i];
+		struct slice_extent e = extents[i];
 
 		put_signed(e.length == -1 ? 0 : e.start, out);
 		put_signed(e.length, out);

@@ -24,11 +24,11 @@
 #include "core/coding.h"
 
 /* One dimension of a slice; `length` is -1 where the whole dimension is meant. */
-struct extent {
+struct slice_extent {
 	int64_t start;
 	int64_t length;
 };
 
 /* Appends the key of the slice of `name` with these `n` extents. */
-void slice_put_key(struct span name, const struct extent *extents, size_t n,
-		   struct buf *out);
+void slice_put_key(struct span name, const struct slice_extent *extents,
+		   size_t n, struct buf *out);

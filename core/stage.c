@@ -8,6 +8,7 @@
 
 #include "core/cleanup.h"
 #include "core/crc32c.h"
+#include "core/extent.h"
 #include "core/io.h"
 #include "core/shard.h"
 
@@ -29,9 +30,8 @@ struct stage {
 	bool finished;        /* has become an entry */
 	bool told;            /* somebody said why it has not */
 	/* Where the bytes are: in one of these, in none before the first. */
-	uint8_t *memory; /* of `expected` bytes, where that is small */
-	bool reserved;   /* room in the shard, at `offset`, that is ours */
-	uint64_t offset;
+	uint8_t *memory;     /* of `expected` bytes, where that is small */
+	struct extent *room; /* in the shard */
 	int spool;     /* an unnamed file, for more than was expected; or -1 */
 	uint64_t size; /* as the file shows it */
 	uint64_t filled; /* bytes written; from there to `size` all is zero */
@@ -42,9 +42,7 @@ struct stage {
 
 static void give_room_back(struct stage *s)
 {
-	if (s->reserved)
-		shard_unreserve(s->shard, s->offset, s->expected);
-	s->reserved = false;
+	extent_unref(STEAL(s->room));
 }
 
 static void stage_free(struct stage *s)
@@ -90,17 +88,13 @@ int stage_new(struct entry *base, bool truncated, struct stage **ret)
 /* Where a value of the expected size goes: taken at the first write. */
 static int take_room_locked(struct stage *s)
 {
-	int r;
-
-	if (s->memory || s->reserved || s->spool >= 0)
+	if (s->memory || s->room || s->spool >= 0)
 		return 0;
 	if (s->expected <= MEMORY_MAX) {
 		s->memory = malloc(s->expected ? s->expected : 1);
 		return s->memory ? 0 : -ENOMEM;
 	}
-	r = shard_reserve(s->shard, s->expected, &s->offset);
-	s->reserved = r == 0;
-	return r;
+	return shard_reserve(s->shard, s->expected, &s->room);
 }
 
 static int put_locked(struct stage *s, const void *data, size_t n,
@@ -109,7 +103,8 @@ static int put_locked(struct stage *s, const void *data, size_t n,
 	if (s->spool >= 0)
 		return io_write_at(s->spool, data, n, offset);
 	if (!s->memory)
-		return shard_write(s->shard, data, n, s->offset + offset);
+		return shard_write(s->shard, data, n,
+				   extent_offset(s->room) + offset);
 	memcpy(s->memory + offset, data, n);
 	return 0;
 }
@@ -121,7 +116,7 @@ static int get_locked(const struct stage *s, void *buf, size_t n,
 		return io_read_at(s->spool, buf, n, offset);
 	if (!s->memory)
 		return io_read_at(shard_fd(s->shard), buf, n,
-				  s->offset + offset);
+				  extent_offset(s->room) + offset);
 	memcpy(buf, s->memory + offset, n);
 	return 0;
 }
@@ -135,7 +130,8 @@ static int outgrow_locked(struct stage *s)
 	if (r == 0 && s->memory)
 		r = io_write_at(spool, s->memory, s->filled, 0);
 	else if (r == 0 && s->filled > 0)
-		r = io_copy(shard_fd(s->shard), s->offset, spool, 0, s->filled);
+		r = io_copy(shard_fd(s->shard), extent_offset(s->room), spool,
+			    0, s->filled);
 	if (r < 0) {
 		close_fd(&spool);
 		return r;
@@ -158,7 +154,7 @@ static int copy_base_locked(struct stage *s)
 		r = io_read_at(shard_fd(s->shard), s->memory, s->expected,
 			       from);
 	else
-		r = shard_copy(s->shard, from, s->shard, s->offset,
+		r = shard_copy(s->shard, from, s->shard, extent_offset(s->room),
 			       s->expected);
 	if (r < 0)
 		return r;
@@ -428,14 +424,15 @@ ssize_t stage_read(struct stage *s, void *buf, size_t n, uint64_t offset)
 /* Writes to the shard what was kept elsewhere. */
 static int settle_locked(struct stage *s)
 {
-	int r = shard_reserve(s->shard, s->expected, &s->offset);
+	int r = shard_reserve(s->shard, s->expected, &s->room);
 
 	if (r < 0)
 		return r;
-	s->reserved = true;
 	if (s->memory)
-		return shard_write(s->shard, s->memory, s->expected, s->offset);
-	return shard_fill(s->shard, s->offset, s->spool, s->expected);
+		return shard_write(s->shard, s->memory, s->expected,
+				   extent_offset(s->room));
+	return shard_fill(s->shard, extent_offset(s->room), s->spool,
+			  s->expected);
 }
 
 static int finish_locked(struct stage *s, struct entry **ret)
@@ -454,10 +451,10 @@ static int finish_locked(struct stage *s, struct entry **ret)
 	r = prepare_locked(s, s->size);
 	if (r == 0)
 		r = fill_locked(s, s->size);
-	if (r == 0 && !s->reserved)
+	if (r == 0 && !s->room)
 		r = settle_locked(s);
 	if (r == 0)
-		r = entry_replace(s->base, s->shard, s->offset, s->expected,
+		r = entry_replace(s->base, s->room,
 				  s->fresh == s->size ? s->fresh_crc : s->crc,
 				  ret);
 	if (r < 0) {
@@ -465,7 +462,6 @@ static int finish_locked(struct stage *s, struct entry **ret)
 		return r;
 	}
 	s->finished = true;
-	s->reserved = false; /* the entry has it now */
 	return 0;
 }
 

@@ -288,8 +288,13 @@ static int check_writable(struct variable *v, struct entry *e)
 		r = -EOPNOTSUPP;
 		reason = "this version does not write strings";
 	}
-	if (r == 0)
-		return shard_edit(entry_shard(e));
+	if (r == 0) {
+		struct stat like = { .st_mode = 0644 };
+
+		r = shard_edit(entry_shard(e), &like, &reason);
+		if (r != -EOPNOTSUPP)
+			return r;
+	}
 	name = entry_describe(e, v->label);
 	log_error("%s: cannot be written: %s", name ? name : v->label, reason);
 	return r;
@@ -334,14 +339,14 @@ static void tell_refused(const struct variable *v, struct stage *stage,
 }
 
 /* A write or, where `data` is NULL, a change of the size to `offset`. */
-struct change {
+struct writing {
 	const void *data;
 	size_t n;
 	uint64_t offset;
 };
 
 /* A stage that was finished in between is not the one to write to: then again. */
-static int apply(struct variable *v, const struct change *c)
+static int apply(struct variable *v, const struct writing *c)
 {
 	bool empty = !c->data && c->offset == 0;
 	int r;
@@ -362,7 +367,7 @@ static int apply(struct variable *v, const struct change *c)
 
 int variable_open_writer(struct variable *v, bool truncate)
 {
-	const struct change empty = { 0 };
+	const struct writing empty = { 0 };
 	CLEANUP(entry_unrefp) struct entry *e = variable_entry(v);
 	int r = variable_dead(v) ? -ESTALE : check_writable(v, e);
 
@@ -386,7 +391,7 @@ bool variable_writing(struct variable *v)
 int variable_write(struct variable *v, const void *data, size_t n,
 		   uint64_t offset)
 {
-	const struct change c = { data, n, offset };
+	const struct writing c = { data, n, offset };
 
 	return apply(v, &c);
 }
@@ -410,7 +415,7 @@ static int judge_size(struct variable *v, uint64_t size)
 
 int variable_resize(struct variable *v, uint64_t size)
 {
-	const struct change c = { NULL, 0, size };
+	const struct writing c = { NULL, 0, size };
 	unsigned writers;
 	bool same;
 

@@ -3,12 +3,14 @@
 
 #include "core/block.h"
 #include "core/bundle.h"
+#include "core/extent.h"
 #include "core/shard.h"
 #include "core/slice.h"
 #include "tests/support.h"
 
 DEFINE_CLEANUP(struct bundle, bundle_unref)
 DEFINE_CLEANUP(struct entry, entry_unref)
+DEFINE_CLEANUP(struct extent, extent_unref)
 
 #define SPAN(s) ((struct span){ (const uint8_t *)(s), sizeof(s) - 1 })
 
@@ -348,7 +350,7 @@ static void second_header_is_left_out(void **state)
 
 static void put_slice_key(struct buf *key, const char *name, int64_t start)
 {
-	const struct extent rows = { start, 1 };
+	const struct slice_extent rows = { start, 1 };
 
 	slice_put_key(span_of(name), &rows, 1, key);
 }
@@ -500,16 +502,20 @@ static void changed_entry_leaves_the_others_their_bytes(void **state)
 	CLEANUP(bundle_unrefp) struct bundle *base = NULL;
 	CLEANUP(bundle_unrefp) struct bundle *next = NULL;
 	CLEANUP(entry_unrefp) struct entry *changed = NULL;
+	CLEANUP(extent_unrefp) struct extent *x = NULL;
+	struct change change;
 	struct entry *old;
 
 	(void)state;
 	copy_fixture(&where, "v2_hand_unknown_fields");
 	base = opened(&where);
 	old = find(base, "plain");
-	assert_int_equal(entry_replace(old, entry_shard(old), 4096,
-				       entry_size(old), 1, &changed),
+	assert_int_equal(extent_new(entry_shard(old), 4096, entry_size(old),
+				    false, &x),
 			 0);
-	assert_int_equal(bundle_with(base, &changed, 1, &next), 0);
+	assert_int_equal(entry_replace(old, x, 1, &changed), 0);
+	change = (struct change){ entry_key(changed), changed };
+	assert_int_equal(bundle_with(base, &change, 1, &next), 0);
 	assert_int_equal(bundle_count(next), bundle_count(base));
 	for (size_t i = 0; i < bundle_count(base); i++)
 		assert_ptr_equal(bundle_entry(next, i),

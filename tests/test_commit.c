@@ -107,7 +107,7 @@ static void disarm(void)
 /* --- a commit ------------------------------------------------------------ */
 
 /* One variable of a fixture, with a new value that waits for its commit. */
-struct change {
+struct scene {
 	struct place where;
 	struct bundle *base;
 	struct bundle *next;
@@ -116,7 +116,7 @@ struct change {
 	struct buf new;
 };
 
-static void change_release(struct change *c)
+static void scene_release(struct scene *c)
 {
 	disarm();
 	bundle_unref(c->base);
@@ -151,20 +151,22 @@ static struct entry *first_vector(const struct bundle *b)
 static struct entry *write_value(struct entry *base, struct span bytes)
 {
 	CLEANUP(stage_unrefp) struct stage *s = NULL;
+	const struct stat like = { .st_mode = 0644 };
+	const char *reason;
 	struct entry *e = NULL;
 
-	assert_int_equal(shard_edit(entry_shard(base)), 0);
+	assert_int_equal(shard_edit(entry_shard(base), &like, &reason), 0);
 	assert_int_equal(stage_new(base, true, &s), 0);
 	assert_int_equal(stage_write(s, bytes.data, bytes.len, 0), 0);
 	assert_int_equal(stage_finish(s, &e), 0);
 	return e;
 }
 
-static void change_init(struct change *c)
+static void scene_init(struct scene *c)
 {
 	CLEANUP(entry_unrefp) struct entry *e = NULL;
 
-	*c = (struct change){ .where = place_make() };
+	*c = (struct scene){ .where = place_make() };
 	copy_fixture(&c->where, "v2_tf1_adam");
 	assert_int_equal(bundle_open(c->where.fd, PREFIX, NULL, &c->base), 0);
 	read_value(first_vector(c->base), &c->old);
@@ -175,24 +177,24 @@ static void change_init(struct change *c)
 	}
 	e = write_value(first_vector(c->base), buf_span(&c->new));
 	assert_int_equal(edit_new(&c->edit), 0);
-	assert_int_equal(edit_add(c->edit, e), 0);
+	assert_int_equal(edit_put(c->edit, e, NULL), 0);
 	assert_int_equal(edit_sort(c->edit), 0);
 	assert_int_equal(
 		bundle_with(c->base, edit_sorted(c->edit), 1, &c->next), 0);
 }
 
-static int commit(struct change *c, bool *ret_visible)
+static int commit(struct scene *c, bool *ret_visible)
 {
-	enum commit_outcome outcome;
+	struct commit_report report;
 	int r = commit_bundle(c->where.fd, PREFIX, c->base, c->next, c->edit,
-			      &outcome);
+			      &report);
 
-	*ret_visible = outcome == COMMIT_VISIBLE;
+	*ret_visible = report.outcome == COMMIT_VISIBLE;
 	return r;
 }
 
 /* Asserts that all values on disk have their checksums; true if ours is new. */
-static bool disk_is_new(struct change *c)
+static bool disk_is_new(struct scene *c)
 {
 	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
 	CLEANUP(buf_release) struct buf found = { 0 };
@@ -229,13 +231,13 @@ static size_t count_temporaries(const struct place *p)
 
 static void commit_replaces_one_value(void **state)
 {
-	CLEANUP(change_release) struct change c;
+	CLEANUP(scene_release) struct scene c;
 	struct file_id old, new;
 	bool visible = false;
 	size_t files;
 
 	(void)state;
-	change_init(&c);
+	scene_init(&c);
 	files = place_count(&c.where);
 	old = *bundle_id(c.base);
 	assert_int_equal(commit(&c, &visible), 0);
@@ -250,27 +252,27 @@ static void commit_replaces_one_value(void **state)
 /* The next commit has an index of ours to replace, whose size it keeps. */
 static void second_commit_keeps_the_size(void **state)
 {
-	CLEANUP(change_release) struct change c;
+	CLEANUP(scene_release) struct scene c;
 	CLEANUP(bundle_unrefp) struct bundle *third = NULL;
 	CLEANUP(entry_unrefp) struct entry *e = NULL;
 	uint64_t size;
 	bool visible;
-	enum commit_outcome outcome;
+	struct commit_report report;
 
 	(void)state;
-	change_init(&c);
+	scene_init(&c);
 	assert_int_equal(commit(&c, &visible), 0);
 	size = bundle_id(c.next)->size;
 	assert_int_equal(size % 4096, 0);
 
 	e = write_value(first_vector(c.next), buf_span(&c.old));
-	assert_int_equal(edit_add(c.edit, e), 0);
+	assert_int_equal(edit_put(c.edit, e, NULL), 0);
 	assert_int_equal(edit_count(c.edit), 1);
 	assert_int_equal(edit_sort(c.edit), 0);
 	assert_int_equal(bundle_with(c.next, edit_sorted(c.edit), 1, &third),
 			 0);
 	assert_int_equal(commit_bundle(c.where.fd, PREFIX, c.next, third,
-				       c.edit, &outcome),
+				       c.edit, &report),
 			 0);
 	assert_int_equal(bundle_id(third)->size, size);
 	assert_false(disk_is_new(&c));
@@ -278,12 +280,12 @@ static void second_commit_keeps_the_size(void **state)
 
 static void new_index_has_the_mode_of_the_old(void **state)
 {
-	CLEANUP(change_release) struct change c;
+	CLEANUP(scene_release) struct scene c;
 	struct stat st;
 	bool visible;
 
 	(void)state;
-	change_init(&c);
+	scene_init(&c);
 	bundle_unref(STEAL(c.base));
 	assert_int_equal(fchmodat(c.where.fd, INDEX, 0604, 0), 0);
 	assert_int_equal(bundle_open(c.where.fd, PREFIX, NULL, &c.base), 0);
@@ -294,12 +296,12 @@ static void new_index_has_the_mode_of_the_old(void **state)
 
 static void linked_index_is_committed_where_it_points(void **state)
 {
-	CLEANUP(change_release) struct change c;
+	CLEANUP(scene_release) struct scene c;
 	struct stat st;
 	bool visible;
 
 	(void)state;
-	change_init(&c);
+	scene_init(&c);
 	assert_int_equal(renameat(c.where.fd, INDEX, c.where.fd, "real"), 0);
 	assert_int_equal(symlinkat("real", c.where.fd, INDEX), 0);
 	assert_int_equal(commit(&c, &visible), 0);
@@ -333,7 +335,7 @@ static void assert_index(const char *from)
 	assert_true(span_equal(buf_span(&found), buf_span(&want)));
 }
 
-static void assert_commit_fails(struct change *c, int error)
+static void assert_commit_fails(struct scene *c, int error)
 {
 	struct file_id before = { 0 }, after = { 0 };
 	bool visible = true;
@@ -349,10 +351,10 @@ static void assert_commit_fails(struct change *c, int error)
 
 static void replaced_index_is_left_alone(void **state)
 {
-	CLEANUP(change_release) struct change c;
+	CLEANUP(scene_release) struct scene c;
 
 	(void)state;
-	change_init(&c);
+	scene_init(&c);
 	here = &c.where;
 	put_index("model.ckpt-4.index");
 	assert_commit_fails(&c, -ESTALE);
@@ -361,10 +363,10 @@ static void replaced_index_is_left_alone(void **state)
 
 static void index_written_in_place_is_left_alone(void **state)
 {
-	CLEANUP(change_release) struct change c;
+	CLEANUP(scene_release) struct scene c;
 
 	(void)state;
-	change_init(&c);
+	scene_init(&c);
 	make_old(c.where.fd, INDEX); /* another time is another state */
 	assert_commit_fails(&c, -ESTALE);
 	assert_false(disk_is_new(&c));
@@ -372,11 +374,11 @@ static void index_written_in_place_is_left_alone(void **state)
 
 static void replaced_shard_stops_the_commit(void **state)
 {
-	CLEANUP(change_release) struct change c;
+	CLEANUP(scene_release) struct scene c;
 	CLEANUP(buf_release) struct buf data = { 0 };
 
 	(void)state;
-	change_init(&c);
+	scene_init(&c);
 	get_file(c.where.fd, DATA, &data);
 	replace_file(c.where.fd, DATA, buf_span(&data));
 	assert_commit_fails(&c, -ESTALE);
@@ -385,10 +387,10 @@ static void replaced_shard_stops_the_commit(void **state)
 
 static void deleted_index_is_not_resurrected(void **state)
 {
-	CLEANUP(change_release) struct change c;
+	CLEANUP(scene_release) struct scene c;
 
 	(void)state;
-	change_init(&c);
+	scene_init(&c);
 	assert_int_equal(unlinkat(c.where.fd, INDEX, 0), 0);
 	assert_commit_fails(&c, -ENOENT);
 	assert_true(faccessat(c.where.fd, INDEX, F_OK, 0) < 0);
@@ -396,11 +398,11 @@ static void deleted_index_is_not_resurrected(void **state)
 
 static void index_with_a_writer_is_left_alone(void **state)
 {
-	CLEANUP(change_release) struct change c;
+	CLEANUP(scene_release) struct scene c;
 	CLEANUP(close_fd) int fd = -1;
 
 	(void)state;
-	change_init(&c);
+	scene_init(&c);
 	fd = openat(c.where.fd, INDEX, O_WRONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	assert_commit_fails(&c, -EAGAIN);
@@ -415,10 +417,10 @@ static void replace_first(int n)
 
 static void index_replaced_before_the_exchange_is_put_back(void **state)
 {
-	CLEANUP(change_release) struct change c;
+	CLEANUP(scene_release) struct scene c;
 
 	(void)state;
-	change_init(&c);
+	scene_init(&c);
 	here = &c.where;
 	calls.between = replace_first;
 	calls.armed = true;
@@ -434,11 +436,11 @@ static void replace_twice(int n)
 
 static void index_replaced_before_the_exchange_back_wins(void **state)
 {
-	CLEANUP(change_release) struct change c;
+	CLEANUP(scene_release) struct scene c;
 	bool visible = true;
 
 	(void)state;
-	change_init(&c);
+	scene_init(&c);
 	here = &c.where;
 	calls.between = replace_twice;
 	calls.armed = true;
@@ -455,10 +457,10 @@ static void unlink_first(int n)
 
 static void index_deleted_before_the_exchange_stays_so(void **state)
 {
-	CLEANUP(change_release) struct change c;
+	CLEANUP(scene_release) struct scene c;
 
 	(void)state;
-	change_init(&c);
+	scene_init(&c);
 	here = &c.where;
 	calls.between = unlink_first;
 	calls.armed = true;
@@ -475,12 +477,12 @@ static void wait_to_write(int n)
 
 static void writer_that_waits_gets_the_index_back(void **state)
 {
-	CLEANUP(change_release) struct change c;
+	CLEANUP(scene_release) struct scene c;
 	CLEANUP(buf_release) struct buf before = { 0 };
 	CLEANUP(buf_release) struct buf after = { 0 };
 
 	(void)state;
-	change_init(&c);
+	scene_init(&c);
 	here = &c.where;
 	get_file(c.where.fd, INDEX, &before);
 	calls.between = wait_to_write;
@@ -495,11 +497,11 @@ static void writer_that_waits_gets_the_index_back(void **state)
 /* Values, then the temporary, then the exchange, the old one, the directory. */
 static void all_is_synced_before_it_has_a_name(void **state)
 {
-	CLEANUP(change_release) struct change c;
+	CLEANUP(scene_release) struct scene c;
 	bool visible;
 
 	(void)state;
-	change_init(&c);
+	scene_init(&c);
 	calls.armed = true;
 	assert_int_equal(commit(&c, &visible), 0);
 	buf_put(&calls.trace, "", 1);
@@ -511,11 +513,11 @@ static void any_call_may_fail(void **state)
 {
 	(void)state;
 	for (int n = 1; n <= 6; n++) {
-		CLEANUP(change_release) struct change c;
+		CLEANUP(scene_release) struct scene c;
 		bool visible = false;
 		int r;
 
-		change_init(&c);
+		scene_init(&c);
 		calls.armed = true;
 		calls.left = n;
 		r = commit(&c, &visible);
@@ -529,12 +531,12 @@ static void any_call_may_be_the_last(void **state)
 {
 	(void)state;
 	for (int n = 1; n <= 7; n++) {
-		CLEANUP(change_release) struct change c;
+		CLEANUP(scene_release) struct scene c;
 		bool visible = false;
 		int status;
 		pid_t pid;
 
-		change_init(&c);
+		scene_init(&c);
 		pid = fork();
 		if (pid == 0) {
 			calls.armed = calls.crash = true;

@@ -1,11 +1,13 @@
 /* core/entry: what an entry says, keeps, and each lie that it may tell. */
 #include "core/dtype.h"
 #include "core/entry.h"
+#include "core/extent.h"
 #include "core/shard.h"
 #include "core/slice.h"
 #include "tests/support.h"
 
 DEFINE_CLEANUP(struct entry, entry_unref)
+DEFINE_CLEANUP(struct extent, extent_unref)
 DEFINE_CLEANUP(struct shard, shard_unref)
 
 typedef Tensorflow__TensorSliceProto slice_proto;
@@ -269,8 +271,8 @@ static int stop(void *arg, struct span key)
 
 static void slices_have_keys(void **state)
 {
-	static const struct extent first[] = { { 0, 1 }, { 0, -1 } };
-	static const struct extent second[] = { { 1, 2 }, { 0, -1 } };
+	static const struct slice_extent first[] = { { 0, 1 }, { 0, -1 } };
+	static const struct slice_extent second[] = { { 1, 2 }, { 0, -1 } };
 	CLEANUP(buf_release) struct buf want = { 0 };
 	CLEANUP(buf_release) struct buf found = { 0 };
 	CLEANUP(entry_unrefp) struct entry *e = NULL;
@@ -349,7 +351,7 @@ static void assert_access(const struct proto *p, struct shard *s,
 				     &reason),
 			 0);
 	if (s)
-		entry_attach(e, s);
+		assert_int_equal(entry_attach(e, s), 0);
 	reason = NULL;
 	assert_int_equal(entry_access(e, &reason), want);
 	assert_int_equal(reason != NULL, want < 0);
@@ -397,6 +399,7 @@ static void replacing_keeps_all_but_the_place(void **state)
 	CLEANUP(shard_unrefp) struct shard *s = make_shard(&where, 200);
 	CLEANUP(buf_release) struct buf raw = { 0 };
 	CLEANUP(buf_release) struct buf want = { 0 };
+	CLEANUP(extent_unrefp) struct extent *x = NULL;
 	CLEANUP(entry_unrefp) struct entry *old = NULL;
 	CLEANUP(entry_unrefp) struct entry *e = NULL;
 	const char *reason;
@@ -408,7 +411,8 @@ static void replacing_keeps_all_but_the_place(void **state)
 	proto_pack(&p, &raw);
 	buf_put(&raw, "\xf8\x07\x05", 3);
 	assert_int_equal(parse(buf_span(&raw), &old, &reason), 0);
-	assert_int_equal(entry_replace(old, s, 152, 48, 9, &e), 0);
+	assert_int_equal(extent_new(s, 152, 48, false, &x), 0);
+	assert_int_equal(entry_replace(old, x, 9, &e), 0);
 
 	p.entry.offset = 152;
 	p.entry.crc32c = crc32c_mask(9);
@@ -417,6 +421,7 @@ static void replacing_keeps_all_but_the_place(void **state)
 	assert_true(span_equal(entry_raw(e), buf_span(&want)));
 	assert_true(span_equal(entry_key(e), entry_key(old)));
 	assert_ptr_equal(entry_shard(e), s);
+	assert_ptr_equal(entry_extent(e), x);
 	assert_int_equal(entry_offset(old), 100);
 }
 

@@ -9,8 +9,8 @@
 		0, -1 \
 	} /* the dimension is not sliced */
 
-static void assert_key(struct span name, const struct extent *extents, size_t n,
-		       struct span want)
+static void assert_key(struct span name, const struct slice_extent *extents,
+		       size_t n, struct span want)
 {
 	struct buf b = { 0 };
 
@@ -24,9 +24,9 @@ static void assert_key(struct span name, const struct extent *extents, size_t n,
 /* From the fixture v2_slices_grid. */
 static void keys_are_those_of_tensorflow(void **state)
 {
-	const struct extent grid[] = { { 3, 4 }, { 2, 5 }, WHOLE };
-	const struct extent row[] = { { 8200, 100 } };
-	const struct extent binary[] = { { 2, 2 } };
+	const struct slice_extent grid[] = { { 3, 4 }, { 2, 5 }, WHOLE };
+	const struct slice_extent row[] = { { 8200, 100 } };
+	const struct slice_extent binary[] = { { 2, 2 } };
 
 	(void)state;
 	assert_key(SPAN("grid"), grid, 3,
@@ -41,7 +41,7 @@ static void keys_are_those_of_tensorflow(void **state)
 /* From FORMAT.md, section 7: a V1 table keeps whole tensors under such keys. */
 static void whole_tensors_of_v1_have_known_keys(void **state)
 {
-	const struct extent whole[] = { WHOLE, WHOLE };
+	const struct slice_extent whole[] = { WHOLE, WHOLE };
 
 	(void)state;
 	assert_key(SPAN("w"), whole, 2,
@@ -59,7 +59,7 @@ static void byte_ff_in_a_name_is_escaped(void **state)
 
 static void many_dimensions_take_as_many_bytes_as_they_need(void **state)
 {
-	struct extent extents[256] = { { 0, 1 } };
+	struct slice_extent extents[256] = { { 0, 1 } };
 	struct buf b = { 0 };
 
 	(void)state;
@@ -70,7 +70,7 @@ static void many_dimensions_take_as_many_bytes_as_they_need(void **state)
 
 static void whole_dimension_has_no_start(void **state)
 {
-	const struct extent odd = { 7, -1 };
+	const struct slice_extent odd = { 7, -1 };
 
 	(void)state;
 	assert_key(SPAN("w"), &odd, 1, SPAN("\x00w\x00\x01\x01\x01\x80\x7f"));
@@ -105,7 +105,7 @@ static const struct {
 
 static void put_start(int64_t start, struct buf *b)
 {
-	const struct extent e = { start, 1 };
+	const struct slice_extent e = { start, 1 };
 
 	slice_put_key(SPAN(""), &e, 1, b);
 }

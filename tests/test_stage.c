@@ -39,6 +39,8 @@ static void put_random(struct buf *b, size_t n, uint32_t seed)
 static void fixture_init(struct fixture *f, size_t size)
 {
 	CLEANUP(maker_release) struct maker m;
+	const struct stat like = { .st_mode = 0644 };
+	const char *reason;
 
 	*f = (struct fixture){ .where = place_make() };
 	put_random(&f->value, size, (uint32_t)size);
@@ -48,7 +50,7 @@ static void fixture_init(struct fixture *f, size_t size)
 	maker_write(&m, f->where.fd);
 	assert_int_equal(bundle_open(f->where.fd, "ckpt", NULL, &f->bundle), 0);
 	f->base = bundle_find(f->bundle, span_of("v"));
-	assert_int_equal(shard_edit(entry_shard(f->base)), 0);
+	assert_int_equal(shard_edit(entry_shard(f->base), &like, &reason), 0);
 }
 
 static void fixture_release(struct fixture *f)

@@ -1,0 +1,102 @@
+#include "core/alias.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "core/io.h"
+
+/* As TensorFlow's own managers look for them. */
+#define DATA_FILES     \
+	"*.data-?????" \
+	"-of-?????" /* apart: no trigraph */
+
+static const char *last_component(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static int open_directory(int dirfd, const char *path)
+{
+	const char *name = last_component(path);
+	CLEANUP(free_ptr)
+	char *parent = strndup(path, (size_t)(name - path));
+
+	if (!parent)
+		return -ENOMEM;
+	return io_open(dirfd, *parent ? parent : ".", O_RDONLY | O_DIRECTORY);
+}
+
+/*
+ * Links that leave the directory are not followed: they may lead into a mount of
+ * ours.  One that ends in the name of the file is taken to come back to it.
+ */
+static bool leads_to(int dirfd, const char *link, const char *name,
+		     const struct stat *file)
+{
+	char target[PATH_MAX];
+	struct stat st;
+	ssize_t n;
+	int r = io_stat(dirfd, link, &st);
+
+	if (r == 0)
+		return st.st_dev == file->st_dev && st.st_ino == file->st_ino;
+	if (r == -ENOENT)
+		return false;
+	n = readlinkat(dirfd, link, target, sizeof(target) - 1);
+	if (n < 0)
+		return false;
+	target[n] = 0;
+	return strcmp(last_component(target), name) == 0;
+}
+
+static bool search(DIR *d, const char *name, const struct stat *file)
+{
+	const struct dirent *e;
+
+	while ((e = readdir(d))) {
+		if (e->d_type != DT_LNK && e->d_type != DT_UNKNOWN)
+			continue;
+		if (strcmp(e->d_name, name) != 0 &&
+		    fnmatch(DATA_FILES, e->d_name, 0) == 0 &&
+		    leads_to(dirfd(d), e->d_name, name, file))
+			return true;
+	}
+	return false;
+}
+
+int alias_search(int dirfd, const char *path, const struct stat *file,
+		 struct timespec *seen)
+{
+	int fd = open_directory(dirfd, path);
+	struct stat st;
+	DIR *d;
+	bool found;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) == 0 && st.st_mtim.tv_sec == seen->tv_sec &&
+	    st.st_mtim.tv_nsec == seen->tv_nsec) {
+		close_fd(&fd);
+		return 0;
+	}
+	d = fdopendir(fd);
+	if (!d) {
+		close_fd(&fd);
+		return -ENOMEM;
+	}
+	found = search(d, last_component(path), file);
+	(void)closedir(d);
+	if (!found)
+		*seen = st.st_mtim;
+	return found;
+}

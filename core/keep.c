@@ -1,0 +1,170 @@
+#include "core/keep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/cleanup.h"
+#include "core/io.h"
+#include "core/log.h"
+#include "core/rewrite.h"
+
+/* More than one a second is rare; more than this is somebody else's. */
+#define NAMES_MAX 1000
+
+DEFINE_CLEANUP(struct bundle, bundle_unref)
+DEFINE_CLEANUP(struct edit, edit_free)
+DEFINE_CLEANUP(struct entry, entry_unref)
+DEFINE_CLEANUP(struct shard, shard_unref)
+
+static bool is_free(int dirfd, const char *prefix)
+{
+	CLEANUP(free_ptr) char *data = shard_file_name(prefix, 0, 1);
+	char *index = NULL;
+	struct stat st;
+	bool taken = !data || asprintf(&index, "%s.index", prefix) < 0;
+
+	if (!taken)
+		taken = io_stat(dirfd, index, &st) != -ENOENT ||
+			io_stat(dirfd, data, &st) != -ENOENT;
+	free(index);
+	return !taken;
+}
+
+/* PREFIX.kept-20261121T115000, and a number if there is one of this second. */
+static int find_name(int dirfd, const char *prefix, char **ret)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+	char text[32];
+
+	if (!localtime_r(&now, &tm) ||
+	    strftime(text, sizeof(text), "%Y%m%dT%H%M%S", &tm) == 0)
+		return -EINVAL;
+	for (int n = 1; n < NAMES_MAX; n++) {
+		char *name = NULL;
+		int r = n == 1 ? asprintf(&name, "%s.kept-%s", prefix, text)
+			       : asprintf(&name, "%s.kept-%s-%d", prefix, text,
+					  n);
+
+		if (r < 0)
+			return -ENOMEM;
+		if (is_free(dirfd, name)) {
+			*ret = name;
+			return 0;
+		}
+		free(name);
+	}
+	return -EEXIST;
+}
+
+/* Owner and mode are those of the index, or of whatever took its place. */
+static struct stat like_index(int dirfd, const char *prefix)
+{
+	struct stat st = { 0 };
+	char *index = NULL;
+
+	if (asprintf(&index, "%s.index", prefix) < 0)
+		index = NULL;
+	if (!index || io_stat(dirfd, index, &st) < 0) {
+		st.st_mode = 0644;
+		st.st_uid = (uid_t)-1;
+		st.st_gid = (gid_t)-1;
+	}
+	free(index);
+	return st;
+}
+
+/* 1 if it was copied, 0 if it was left out. */
+static int keep_one(const struct entry *e, const char *prefix,
+		    struct shard *shard, struct edit *copies)
+{
+	CLEANUP(entry_unrefp) struct entry *copy = NULL;
+	CLEANUP(free_ptr) char *name = NULL;
+	int r = rewrite_value(e, shard, &copy);
+
+	if (r == 0)
+		r = edit_put(copies, copy, NULL);
+	if (r == 0)
+		return 1;
+	if (r != -EIO && r != -EOPNOTSUPP && r != -EINVAL)
+		return r;
+	name = entry_describe(e, prefix);
+	log_error("%s: not kept: %s", name ? name : prefix,
+		  r == -EOPNOTSUPP ? "it is partitioned, and only its name was "
+				     "changed"
+				   : "its bytes are damaged");
+	return 0;
+}
+
+static int copy_values(struct edit *edit, const char *prefix,
+		       struct shard *shard, struct edit *copies)
+{
+	int r = edit_sort(edit);
+
+	for (size_t i = 0; r >= 0 && i < edit_count(edit); i++)
+		if (edit_sorted(edit)[i].entry)
+			r = keep_one(edit_sorted(edit)[i].entry, prefix, shard,
+				     copies);
+	if (r >= 0)
+		r = edit_count(copies) > 0 ? edit_sort(copies) : -ENODATA;
+	return r;
+}
+
+/* Everything but the index, which the state that is answered has yet to get. */
+static int fill(struct bundle *empty, struct edit *edit, const char *prefix,
+		struct bundle **ret)
+{
+	CLEANUP(edit_freep) struct edit *copies = NULL;
+	CLEANUP(shard_unrefp) struct shard *shard = NULL;
+	int r = edit_new(&copies);
+
+	if (r == 0)
+		r = bundle_shard(empty, NULL, &shard);
+	if (r == 0)
+		r = copy_values(edit, prefix, shard, copies);
+	if (r == 0)
+		r = shard_sync(shard);
+	if (r == 0)
+		r = shard_sync_name(shard);
+	if (r == 0)
+		r = bundle_with(empty, edit_sorted(copies), edit_count(copies),
+				ret);
+	/* Nobody has heard of the file. */
+	if (r < 0 && shard && !shard_missing(shard))
+		(void)io_unlink(bundle_dirfd(empty), shard_name(shard));
+	return r;
+}
+
+static bool has_values(struct edit *edit)
+{
+	if (edit_sort(edit) < 0)
+		return false;
+	for (size_t i = 0; i < edit_count(edit); i++)
+		if (edit_sorted(edit)[i].entry)
+			return true;
+	return false;
+}
+
+int keep_values(int dirfd, const char *prefix, struct edit *edit,
+		char **ret_prefix)
+{
+	CLEANUP(bundle_unrefp) struct bundle *empty = NULL;
+	CLEANUP(bundle_unrefp) struct bundle *kept = NULL;
+	CLEANUP(free_ptr) char *name = NULL;
+	struct stat like = like_index(dirfd, prefix);
+	int r = has_values(edit) ? find_name(dirfd, prefix, &name) : -ENODATA;
+
+	if (r == 0)
+		r = bundle_new_empty(dirfd, name, &like, &empty);
+	if (r == 0)
+		r = fill(empty, edit, prefix, &kept);
+	if (r == 0)
+		r = bundle_publish(kept);
+	if (r == 0)
+		*ret_prefix = STEAL(name);
+	return r;
+}

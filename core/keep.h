@@ -1,0 +1,18 @@
+/*
+ * keep.h - values that cannot go where they were meant to
+ *
+ * When somebody else has replaced a checkpoint, what was written to it is kept as one
+ * of its own: PREFIX.kept-TIME, a V2 checkpoint of these values only.
+ */
+#pragma once
+
+#include "core/edit.h"
+
+/*
+ * Copies the values that `edit` has, checks them, and syncs them; the index comes last.
+ * `prefix` is that of the checkpoint, `ret_prefix` that of the new one, to be freed.
+ * What is damaged, and partitioned variables that were renamed, are left out with a
+ * log line.  -ENODATA if there is nothing to keep.
+ */
+int keep_values(int dirfd, const char *prefix, struct edit *edit,
+		char **ret_prefix);
