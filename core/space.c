@@ -77,6 +77,8 @@ void rooms_cut(struct rooms *r, struct room room)
 	struct room rest[2];
 	size_t n = 0;
 
+	if (room.size == 0)
+		return;
 	for (; to < r->n && r->at[to].offset < end_of(room); to++) {
 		struct room at = r->at[to];
 
