@@ -5,6 +5,7 @@
 
 #include "core/bundle.h"
 #include "core/cleanup.h"
+#include "core/extent.h"
 #include "core/table_writer.h"
 
 #define SLACK_UNIT  4096
@@ -40,6 +41,16 @@ int bundle_encode(const struct bundle *b, uint64_t old_size, struct buf *ret)
 	return r;
 }
 
+static void name_extents(const struct bundle *b)
+{
+	size_t n;
+	struct entry *const *all = bundle_all(b, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (entry_extent(all[i]))
+			extent_name(entry_extent(all[i]));
+}
+
 int bundle_publish(const struct bundle *b)
 {
 	CLEANUP(temporary_release)
@@ -52,6 +63,8 @@ int bundle_publish(const struct bundle *b)
 		name = NULL;
 		return -ENOMEM;
 	}
+	/* From now on its bytes are not given back with the last entry of them. */
+	name_extents(b);
 	r = bundle_encode(b, 0, &index);
 	if (r == 0)
 		r = temporary_create(t.dirfd, name, buf_span(&index),

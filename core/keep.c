@@ -114,6 +114,13 @@ static int copy_values(struct edit *edit, const char *prefix,
 	return r;
 }
 
+/* Nobody has heard of the file. */
+static void drop_file(const struct bundle *b, const struct shard *s)
+{
+	if (!shard_missing(s))
+		(void)io_unlink(bundle_dirfd(b), shard_name(s));
+}
+
 /* Everything but the index, which the state that is answered has yet to get. */
 static int fill(struct bundle *empty, struct edit *edit, const char *prefix,
 		struct bundle **ret)
@@ -133,10 +140,37 @@ static int fill(struct bundle *empty, struct edit *edit, const char *prefix,
 	if (r == 0)
 		r = bundle_with(empty, edit_sorted(copies), edit_count(copies),
 				ret);
-	/* Nobody has heard of the file. */
-	if (r < 0 && shard && !shard_missing(shard))
-		(void)io_unlink(bundle_dirfd(empty), shard_name(shard));
+	if (r < 0 && shard)
+		drop_file(empty, shard);
 	return r;
+}
+
+static bool has_index(int dirfd, const char *prefix)
+{
+	struct stat st;
+	char *index = NULL;
+	bool there = asprintf(&index, "%s.index", prefix) >= 0 &&
+		     io_stat(dirfd, index, &st) == 0;
+
+	free(index);
+	return there;
+}
+
+/* An index that is there, and may not outlast a loss of power, is good enough. */
+static int publish(const struct bundle *kept, const char *name)
+{
+	int r = bundle_publish(kept);
+	size_t n;
+	struct shard *const *shards = bundle_shards(kept, &n);
+
+	if (r < 0 && !has_index(bundle_dirfd(kept), name)) {
+		drop_file(kept, shards[0]);
+		return r;
+	}
+	if (r < 0 && r != -EEXIST)
+		log_warning("%s: its directory cannot be synced: %s", name,
+			    strerror(-r));
+	return r == -EEXIST ? r : 0;
 }
 
 static bool has_values(struct edit *edit)
@@ -163,7 +197,7 @@ int keep_values(int dirfd, const char *prefix, struct edit *edit,
 	if (r == 0)
 		r = fill(empty, edit, prefix, &kept);
 	if (r == 0)
-		r = bundle_publish(kept);
+		r = publish(kept, name);
 	if (r == 0)
 		*ret_prefix = STEAL(name);
 	return r;
