@@ -98,7 +98,7 @@ void bundle_settle(struct bundle *b, const struct stat *index);
 /*
  * A checkpoint that has nothing in it, of one shard; owner and mode are those of
  * `like`.  bundle_publish() gives what bundle_with() made of it its index: -EEXIST if
- * there is one.  bundle_create() does both, for a checkpoint that is yet to be filled.
+ * there is one; where only the last sync fails it is there.  bundle_create() does both, for a checkpoint that is yet to be filled.
  */
 int bundle_new_empty(int dirfd, const char *prefix, const struct stat *like,
 		     struct bundle **ret);
@@ -121,7 +121,8 @@ int bundle_shard(const struct bundle *b, const struct entry *old,
  * Frees what no index of ours has named for `grace` seconds; cheap when there is
  * nothing.  `b` is the state on disk, and its index durable.  bundle_reclaim_all(), at the
  * end of a mount, frees what others wrote and this mount displaced; what of our own
- * is still within its grace time by then is left to be dead bytes.
+ * is still within its grace time by then is left to be dead bytes.  A shard that was made
+ * and that no index came to name goes.
  */
 void bundle_reclaim(const struct bundle *b, unsigned grace);
 void bundle_reclaim_all(const struct bundle *b);

@@ -269,7 +269,11 @@ void bundle_reclaim(const struct bundle *b, unsigned grace)
 
 void bundle_reclaim_all(const struct bundle *b)
 {
+	CLEANUP(shard_unrefp) struct shard *spare = spare_get(bundle_spare(b));
+
 	reclaim(b, ROOM_THEIRS, 0);
+	if (spare && !shard_missing(spare))
+		shard_drop(spare);
 }
 
 void bundle_forget_room(const struct bundle *b)

@@ -60,6 +60,7 @@ struct exchange {
 	int dirfd;  /* where the index is, also if a link leads there */
 	char *name; /* of the index */
 	const struct bundle *base;
+	const struct bundle *next;
 	int old_fd; /* the index that `base` was read from */
 	bool old_leased;
 	struct temporary new; /* ours: first by its temporary name */
@@ -225,7 +226,8 @@ static bool verified(const struct exchange *x)
 		return false;
 	if (x->old_leased && io_lease_broken(x->old_fd))
 		return false;
-	return bundle_in_place(x->base);
+	/* Its shards are those of `base`, and perhaps one that was made for it. */
+	return bundle_in_place(x->next);
 }
 
 /* Whether somebody waits to write to our index, having found it by its name. */
@@ -278,6 +280,8 @@ static int plain_rename(struct exchange *x)
 
 	if (r <= 0)
 		return r == 0 ? -ESTALE : r;
+	if (!bundle_in_place(x->next))
+		return -ESTALE;
 	r = io_rename(x->dirfd, x->new.name, x->name);
 	if (r == 0)
 		free(STEAL(x->new.name));
@@ -307,9 +311,11 @@ int commit_bundle(int dirfd, const char *prefix, const struct bundle *base,
 		  struct commit_report *ret)
 {
 	CLEANUP(exchange_release)
-	struct exchange x = {
-		.base = base, .dirfd = -1, .old_fd = -1, .new = { .fd = -1 }
-	};
+	struct exchange x = { .base = base,
+			      .next = next,
+			      .dirfd = -1,
+			      .old_fd = -1,
+			      .new = { .fd = -1 } };
 	struct stat st;
 	int r;
 

@@ -198,6 +198,7 @@ int entry_attach(struct entry *e, struct shard *shard)
 {
 	if (e->size > 0)
 		shard_name_to(shard, e->offset + e->size);
+	shard_keep(shard);
 	return extent_new(shard, e->offset, e->size, false, &e->extent);
 }
 

@@ -111,6 +111,7 @@ void extent_name(struct extent *x)
 {
 	enum state was = RESERVED;
 
+	shard_keep(x->shard);
 	(void)atomic_compare_exchange_strong(&x->state, &was, NAMED);
 }
 

@@ -68,6 +68,8 @@ static int link_parts(struct linking *l, struct entry *e)
 	return r;
 }
 
+/* It is written to through `l`. */
+// NOLINTNEXTLINE(readability-non-const-parameter)
 int parts_link(struct entry *const *all, size_t n, bool *hidden)
 {
 	struct linking l = { all, n, hidden, NULL, 0 };

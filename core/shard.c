@@ -33,10 +33,12 @@ struct shard {
 	int dirfd;
 	int32_t id;
 	char *name;
-	atomic_int fd;         /* -1 while it is missing */
-	atomic_uint epoch;     /* how often it was forgotten what is free */
-	atomic_uint faults;    /* syncs that failed */
-	atomic_bool new;       /* made by us, and its name not yet synced */
+	atomic_int fd;      /* -1 while it is missing */
+	atomic_uint epoch;  /* how often it was forgotten what is free */
+	atomic_uint faults; /* syncs that failed */
+	atomic_bool new;    /* made by us, and its name not yet synced */
+	atomic_bool made_here;
+	atomic_bool kept;      /* an index names it */
 	struct file_id opened; /* as it was then */
 	struct timespec made;  /* zero where that is not known, or by us */
 	time_t changed;        /* when it had last been, then */
@@ -341,6 +343,7 @@ static int make_locked(struct shard *s)
 	s->write_fd = fd;
 	s->end = 0;
 	atomic_store(&s->new, true);
+	atomic_store(&s->made_here, true);
 	atomic_store(&s->fd, copy);
 	return 0;
 }
@@ -496,6 +499,21 @@ void shard_free(struct shard *s, const struct rooms *rooms, unsigned epoch)
 		return;
 	for (size_t i = 0; i < rooms->n; i++)
 		free_locked(s, rooms->at[i]);
+}
+
+void shard_keep(struct shard *s)
+{
+	atomic_store(&s->kept, true);
+}
+
+void shard_drop(struct shard *s)
+{
+	const char *reason;
+	LOCK_SCOPE(&s->lock);
+
+	if (atomic_load(&s->made_here) && !atomic_load(&s->kept) &&
+	    check_editable_locked(s, s->write_fd, &reason) == 0)
+		(void)io_unlink(s->dirfd, s->name);
 }
 
 uint64_t shard_allocated(struct shard *s)

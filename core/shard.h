@@ -103,6 +103,13 @@ unsigned shard_collect(struct shard *s, enum room_owner owner, unsigned grace,
 		       struct rooms *ret);
 void shard_free(struct shard *s, const struct rooms *rooms, unsigned epoch);
 
+/*
+ * shard_keep(): an index names the file, or is about to.  shard_drop() removes one
+ * that this mount has made and that no index ever named.
+ */
+void shard_keep(struct shard *s);
+void shard_drop(struct shard *s);
+
 /* Bytes of the disk that it takes, at most its length. */
 uint64_t shard_allocated(struct shard *s);
 

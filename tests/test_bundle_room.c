@@ -163,6 +163,53 @@ static void new_shard_is_found_again_by_a_new_index(void **state)
 	assert_ptr_equal(first, second);
 }
 
+static void new_shard_that_nothing_came_to_goes_at_the_end(void **state)
+{
+	CLEANUP(scene_release) struct scene s;
+
+	(void)state;
+	scene_init(&s);
+	assert_int_equal(linkat(s.where.fd, DATA_NAME, s.where.fd, "x", 0), 0);
+	extent_unref(scene_reserve(&s, NULL, SIZE));
+	assert_true(exists(&s, SECOND));
+	bundle_reclaim_all(s.b);
+	assert_false(exists(&s, SECOND));
+	assert_true(exists(&s, DATA_NAME));
+}
+
+/* Also when its values have gone: who opened that index may still read them. */
+static void new_shard_that_was_named_stays(void **state)
+{
+	CLEANUP(scene_release) struct scene s;
+
+	(void)state;
+	scene_init(&s);
+	assert_int_equal(linkat(s.where.fd, DATA_NAME, s.where.fd, "x", 0), 0);
+	(void)scene_put(&s, "c", 'x');
+	scene_commit(&s, "c", NULL);
+	bundle_reclaim_all(s.b);
+	assert_true(exists(&s, SECOND));
+}
+
+/* An index must never name a file that has gone. */
+static void new_shard_that_was_deleted_stops_the_commit(void **state)
+{
+	CLEANUP(scene_release) struct scene s;
+	CLEANUP(entry_unrefp) struct entry *e = NULL;
+	CLEANUP(edit_freep) struct edit *edit = NULL;
+
+	(void)state;
+	scene_init(&s);
+	assert_int_equal(linkat(s.where.fd, DATA_NAME, s.where.fd, "x", 0), 0);
+	e = scene_write(&s, "a", 'x');
+	assert_int_equal(unlinkat(s.where.fd, SECOND, 0), 0);
+	assert_int_equal(edit_new(&edit), 0);
+	assert_int_equal(edit_put(edit, e, NULL), 0);
+	assert_true(scene_try(&s, edit) < 0);
+	assert_int_equal(s.report.outcome, COMMIT_NOTHING);
+	assert_letter(&s, "a", 'a');
+}
+
 static void ids_without_end_leave_no_room(void **state)
 {
 	CLEANUP(scene_release) struct scene s = { .where = place_make() };
@@ -322,6 +369,9 @@ int main(void)
 			shard_that_another_checkpoint_links_to_is_not_edited),
 		cmocka_unit_test(new_shard_is_past_files_that_are_there),
 		cmocka_unit_test(new_shard_is_found_again_by_a_new_index),
+		cmocka_unit_test(new_shard_that_nothing_came_to_goes_at_the_end),
+		cmocka_unit_test(new_shard_that_was_named_stays),
+		cmocka_unit_test(new_shard_that_was_deleted_stops_the_commit),
 		cmocka_unit_test(ids_without_end_leave_no_room),
 		cmocka_unit_test(replaced_shard_is_stale),
 		cmocka_unit_test(missing_shard_with_values_may_still_come),

@@ -1,0 +1,108 @@
+/* core/residue: what a crash left goes, and what somebody else wrote stays. */
+#include "core/io.h"
+#include "core/residue.h"
+#include "tests/support.h"
+
+#define NAME "ckpt.index.0123456789abcdef"
+
+static bool exists(const struct place *p, const char *name)
+{
+	return faccessat(p->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static void make_checkpoint(const struct place *p)
+{
+	static const char *const pairs[][2] = { { "a", "one" } };
+
+	make_bundle(p->fd, 1, pairs);
+}
+
+/* A temporary whose name says its own inode number plus `off`. */
+static void put_temporary(const struct place *p, unsigned off, char name[128])
+{
+	struct stat st;
+
+	put_file(p->fd, "t", span_of("index"));
+	assert_int_equal(fstatat(p->fd, "t", &st, 0), 0);
+	(void)snprintf(name, 128, NAME "-%llx" IO_TEMPORARY,
+		       (unsigned long long)st.st_ino + off);
+	assert_int_equal(renameat(p->fd, "t", p->fd, name), 0);
+}
+
+static void new_index_that_got_no_name_goes(void **state)
+{
+	CLEANUP(place_release) struct place p = place_make();
+	char name[128];
+
+	(void)state;
+	make_checkpoint(&p);
+	put_temporary(&p, 0, name);
+	put_file(p.fd, NAME IO_TEMPORARY, span_of("half"));
+	residue_remove(p.fd);
+	assert_int_equal(place_count(&p), 2);
+}
+
+static void old_index_goes_and_a_newer_one_stays(void **state)
+{
+	CLEANUP(place_release) struct place p = place_make();
+	char name[128];
+
+	(void)state;
+	make_checkpoint(&p);
+	forget_lines();
+	put_temporary(&p, 1, name);
+	residue_remove(p.fd);
+	assert_true(exists(&p, name));
+	assert_said("newer than the index");
+	make_old(p.fd, name);
+	residue_remove(p.fd);
+	assert_false(exists(&p, name));
+}
+
+static void first_index_that_got_no_name_goes(void **state)
+{
+	CLEANUP(place_release) struct place p = place_make();
+	char name[128];
+
+	(void)state;
+	put_temporary(&p, 0, name);
+	residue_remove(p.fd);
+	assert_int_equal(place_count(&p), 0);
+}
+
+/* It may be the last index there is of a checkpoint. */
+static void old_index_without_a_new_one_stays(void **state)
+{
+	CLEANUP(place_release) struct place p = place_make();
+	char name[128];
+
+	(void)state;
+	put_temporary(&p, 1, name);
+	residue_remove(p.fd);
+	assert_true(exists(&p, name));
+}
+
+static void nothing_goes_beside_a_damaged_index(void **state)
+{
+	CLEANUP(place_release) struct place p = place_make();
+	char name[128];
+
+	(void)state;
+	put_file(p.fd, INDEX_NAME, span_of("no index"));
+	put_temporary(&p, 0, name);
+	residue_remove(p.fd);
+	assert_true(exists(&p, name));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(new_index_that_got_no_name_goes),
+		cmocka_unit_test(old_index_goes_and_a_newer_one_stays),
+		cmocka_unit_test(first_index_that_got_no_name_goes),
+		cmocka_unit_test(old_index_without_a_new_one_stays),
+		cmocka_unit_test(nothing_goes_beside_a_damaged_index),
+	};
+
+	return cmocka_run_group_tests_name("residue", tests, note_lines, NULL);
+}
