@@ -32,8 +32,11 @@ struct dir;
 
 /* What all checkpoints of a mount have in common. */
 struct checkpoint_config {
-	bool raw;    /* show object-based ones by their literal keys, too */
-	bool verify; /* checksums of what is read */
+	bool raw;       /* show object-based ones by their literal keys, too */
+	bool verify;    /* checksums of what is read */
+	bool manual;    /* only checkpoint_commit_now() commits */
+	bool force;     /* variables may come and go in a SavedModel, too */
+	unsigned grace; /* seconds for which replaced bytes are kept */
 	uint64_t (*next_id)(void *arg); /* numbers for nodes and variables */
 	tree_observer *observer;        /* of names */
 	/* A checkpoint has something to commit: see that somebody does. */

@@ -134,6 +134,9 @@ static int make_store(struct fs *fs)
 		.checkpoint = {
 			.raw = fs->options->raw,
 			.verify = !fs->options->noverify,
+			.manual = fs->options->manual,
+			.force = fs->options->force,
+			.grace = fs->options->grace,
 			.next_id = next_id,
 			.observer = name_changed,
 			.dirty = became_dirty,

@@ -37,6 +37,7 @@ static const struct {
 	{ "noexec", offsetof(struct options, noexec), true },
 	{ "exec", offsetof(struct options, noexec), false },
 	{ "raw", offsetof(struct options, raw), true },
+	{ "force", offsetof(struct options, force), true },
 	{ "noverify", offsetof(struct options, noverify), true },
 	{ "allow_other", offsetof(struct options, allow_other), true },
 };
@@ -55,8 +56,8 @@ static const char *const ignored_prefixes[] = {
 	"x-", "X-", "comment=", "user=", "helper=", "uhelper=",
 };
 
-/* What later versions have: better refused than not done. */
-static const char *const later[] = { "commit", "force", "grace" };
+#define DEFAULT_GRACE 60
+#define MAX_GRACE     (366UL * 24 * 60 * 60)
 
 static const char *const log_levels[] = {
 	[LOG_LEVEL_ERROR] = "error",
@@ -140,17 +141,24 @@ static enum exit_code take_id(const char *name, const char *value, bool *set,
 static enum exit_code take_unknown(const struct parser *parser,
 				   const char *name)
 {
-	if (is_in(later, ARRAY_SIZE(later), name)) {
-		log_error(
-			"option %s: this version does not have it; leave it out",
-			name);
-		return EXIT_CODE_USAGE;
-	}
 	if (parser->sloppy)
 		return EXIT_CODE_OK;
 
 	log_error("unknown option -o %s; see weightfs --help", name);
 	return EXIT_CODE_USAGE;
+}
+
+static enum exit_code take_commit(struct options *o, const char *value)
+{
+	o->manual = strcmp(value, "manual") == 0;
+	return o->manual ? EXIT_CODE_OK : bad_value("commit", value, "manual");
+}
+
+static enum exit_code take_grace(struct options *o, const char *value)
+{
+	return parse_number(value, 10, MAX_GRACE, &o->grace)
+		       ? EXIT_CODE_OK
+		       : bad_value("grace", value, "seconds, up to a year");
 }
 
 static enum exit_code take_value(struct parser *parser, const char *name,
@@ -168,6 +176,10 @@ static enum exit_code take_value(struct parser *parser, const char *name,
 				    : bad_value(name, value,
 						"an octal number up to 777");
 	}
+	if (strcmp(name, "commit") == 0)
+		return take_commit(o, value);
+	if (strcmp(name, "grace") == 0)
+		return take_grace(o, value);
 	if (strcmp(name, "log") == 0)
 		return parse_log_level(value, &o->log_level)
 			       ? EXIT_CODE_OK
@@ -307,6 +319,16 @@ static enum exit_code take_answer(struct parser *parser, int answer,
 	return EXIT_CODE_OK;
 }
 
+/* Of these two neither is a weaker form of the other, so neither wins. */
+static enum exit_code check_together(const struct options *o)
+{
+	if (!o->sync || !o->manual)
+		return EXIT_CODE_OK;
+	log_error("options sync and commit=manual contradict each other; leave "
+		  "one out");
+	return EXIT_CODE_USAGE;
+}
+
 static enum exit_code need_operands(int given, int wanted, const char *names)
 {
 	if (given == wanted)
@@ -351,6 +373,7 @@ enum exit_code options_parse(int argc, char **argv, struct options *ret)
 	struct parser parser = {
 		.dialect = dialect_of(argc > 0 ? argv[0] : ""),
 		.options.log_level = LOG_LEVEL_INFO,
+		.options.grace = DEFAULT_GRACE,
 	};
 	enum exit_code code = EXIT_CODE_OK;
 	int answer;
@@ -371,6 +394,8 @@ enum exit_code options_parse(int argc, char **argv, struct options *ret)
 		code = take_operands(&parser.options, argc - optind,
 				     argv + optind);
 	if (!code)
+		code = check_together(&parser.options);
+	if (!code)
 		*ret = parser.options;
 	return code;
 }
@@ -384,16 +409,21 @@ void options_print_help(void)
 	      "\n"
 	      "SOURCE is a directory of TensorFlow checkpoints, or one checkpoint.\n"
 	      "\n"
-	      "  -f              stay in the foreground\n"
-	      "  -d              the same, and print each request\n"
-	      "  -o ro           nothing can be written\n"
-	      "  -o sync         close() waits until what was written is durable\n"
-	      "  -o raw          show object-based checkpoints by their literal keys\n"
-	      "  -o noverify     do not check the checksums of what is read\n"
-	      "  -o allow_other  let other users in\n"
-	      "  -o uid=,gid=    the owner and group of all files\n"
-	      "  -o umask=       permission bits that no file has, in octal\n"
-	      "  -o log=LEVEL    error, warning or info (the default)\n"
+	      "  -f                 stay in the foreground\n"
+	      "  -d                 the same, and print each request\n"
+	      "  -o ro              nothing can be written\n"
+	      "  -o sync            close() waits until what was written is durable\n"
+	      "  -o commit=manual   nothing is durable before somebody says\n"
+	      "                     echo commit > MOUNTPOINT/.weightfs/control\n"
+	      "  -o grace=SECONDS   how long replaced values stay for those who read the\n"
+	      "                     checkpoint already (60)\n"
+	      "  -o force           let variables come and go in a SavedModel, too\n"
+	      "  -o raw             show object-based checkpoints by their literal keys\n"
+	      "  -o noverify        do not check the checksums of what is read\n"
+	      "  -o allow_other     let other users in\n"
+	      "  -o uid=,gid=       the owner and group of all files\n"
+	      "  -o umask=          permission bits that no file has, in octal\n"
+	      "  -o log=LEVEL       error, warning or info (the default)\n"
 	      "\n"
 	      "weightfs(1) explains each of them, and the exit codes.\n",
 	      stdout);

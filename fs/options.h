@@ -41,6 +41,8 @@ struct options {
 	bool debug;
 	bool read_only;
 	bool sync;
+	bool manual; /* commit=manual: only the control file commits */
+	bool force;  /* a SavedModel's variables may come and go */
 	bool raw;
 	bool noverify;
 	bool allow_other;
@@ -51,6 +53,7 @@ struct options {
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;
+	unsigned int grace; /* seconds */
 	enum log_level log_level;
 };
 

@@ -68,7 +68,8 @@ static void a_mount_needs_no_options(void **state)
 	assert_int_equal(o.log_level, LOG_LEVEL_INFO);
 	assert_false(o.foreground || o.debug || o.read_only || o.sync ||
 		     o.raw || o.noverify || o.allow_other || o.set_uid ||
-		     o.set_gid || o.set_umask);
+		     o.set_gid || o.set_umask || o.manual || o.force);
+	assert_int_equal(o.grace, 60);
 }
 
 static void each_option_sets_its_field(void **state)
@@ -87,7 +88,11 @@ static void each_option_sets_its_field(void **state)
 	assert_int_equal(o.gid, 8);
 	assert_int_equal(o.umask, 027);
 	assert_int_equal(o.log_level, LOG_LEVEL_ERROR);
-	assert_false(o.debug);
+	assert_false(o.debug || o.manual || o.force);
+
+	o = parse_well("weightfs -o commit=manual,grace=0,force src dst");
+	assert_true(o.manual && o.force && !o.sync);
+	assert_int_equal(o.grace, 0);
 }
 
 static void the_later_option_wins(void **state)
@@ -142,18 +147,16 @@ static void an_argument_is_left_as_it_was(void **state)
 	assert_ptr_equal(o.source, source);
 }
 
-static void what_later_versions_have_is_refused(void **state)
+static void sync_and_manual_commits_contradict_each_other(void **state)
 {
+	struct options o;
+
 	(void)state;
-	assert_option_refused("commit=manual",
-			      "option commit: this version does not "
-			      "have it; leave it out");
-	assert_option_refused("force",
-			      "option force: this version does not have it; "
-			      "leave it out");
-	assert_option_refused("ro,grace=60",
-			      "option grace: this version does not "
-			      "have it; leave it out");
+	assert_option_refused("sync,commit=manual",
+			      "options sync and commit=manual contradict each "
+			      "other; leave one out");
+	o = parse_well("weightfs -o sync,commit=manual,async src dst");
+	assert_true(o.manual);
 }
 
 static void an_unknown_option_is_refused(void **state)
@@ -184,6 +187,13 @@ static void a_bad_value_is_refused(void **state)
 		"option umask=08: it takes an octal number up to 777");
 	assert_option_refused(
 		"log=loud", "option log=loud: it takes error, warning or info");
+	assert_option_refused("commit=always",
+			      "option commit=always: it takes manual");
+	assert_option_refused(
+		"grace=1m", "option grace=1m: it takes seconds, up to a year");
+	assert_option_refused(
+		"grace=99999999",
+		"option grace=99999999: it takes seconds, up to a year");
 }
 
 static void a_refusal_leaves_the_output_alone(void **state)
@@ -256,7 +266,7 @@ static void mount_gives_its_own_letters(void **state)
 static void sloppy_does_not_cover_what_is_known(void **state)
 {
 	(void)state;
-	assert_refused("mount.weightfs src dst -s -o commit=manual");
+	assert_refused("mount.weightfs src dst -s -o commit=never");
 	assert_refused("mount.weightfs src dst -s -o uid=x");
 }
 
@@ -292,7 +302,7 @@ int main(void)
 		cmocka_unit_test(options_may_follow_the_operands),
 		cmocka_unit_test(what_fstab_says_to_others_is_passed_over),
 		cmocka_unit_test(an_argument_is_left_as_it_was),
-		cmocka_unit_test(what_later_versions_have_is_refused),
+		cmocka_unit_test(sync_and_manual_commits_contradict_each_other),
 		cmocka_unit_test(an_unknown_option_is_refused),
 		cmocka_unit_test(a_bad_value_is_refused),
 		cmocka_unit_test(a_refusal_leaves_the_output_alone),
