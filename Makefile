@@ -25,7 +25,7 @@ PROTOC_C     ?= protoc-c
 PKG_CONFIG   ?= pkg-config
 CLANG_FORMAT ?= clang-format
 CLANG_TIDY   ?= clang-tidy
-CORE_PKGS    := libprotobuf-c snappy libisal
+CORE_PKGS    := libprotobuf-c snappy libisal jansson
 FUSE_CFLAGS  := $(shell $(PKG_CONFIG) --cflags fuse3) -DFUSE_USE_VERSION=314
 CORE_LIBS    := $(shell $(PKG_CONFIG) --libs $(CORE_PKGS)) -pthread
 FUSE_LIBS    := $(shell $(PKG_CONFIG) --libs fuse3)

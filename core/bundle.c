@@ -132,6 +132,22 @@ static struct shard *held_shard(const struct bundle *b, int32_t id)
 	return s;
 }
 
+/* Of a save with another number of shards all have other names. */
+static int renew_spare(struct bundle *b, const struct bundle *old)
+{
+	struct spare *fresh;
+	int r;
+
+	if (!same_checkpoint(b, old) || old->num_shards == b->num_shards)
+		return 0;
+	r = spare_new(&fresh);
+	if (r < 0)
+		return r;
+	spare_unref(b->spare);
+	b->spare = fresh;
+	return 0;
+}
+
 /*
  * The shard of an entry: one that is open already, one that an earlier state holds
  * and that is still in place, or the file.  NULL, which means missing, where an index
@@ -151,7 +167,7 @@ static int find_shard(struct bundle *b, const struct bundle *old, int32_t id,
 		*ret = NULL;
 		return 0;
 	}
-	s = same_checkpoint(b, old) ? held_shard(old, id) : NULL;
+	s = old && old->spare == b->spare ? held_shard(old, id) : NULL;
 	if (s && shard_in_place(s)) {
 		shard_forget(s);
 	} else {
@@ -184,7 +200,8 @@ static const char *check_header(const Tensorflow__BundleHeaderProto *p)
 	return NULL;
 }
 
-static int read_header(struct bundle *b, struct span key, struct span value)
+static int read_header(struct bundle *b, const struct bundle *old,
+		       struct span key, struct span value)
 {
 	Tensorflow__BundleHeaderProto *p = NULL;
 	const char *reason = "it does not begin with a header";
@@ -203,7 +220,10 @@ static int read_header(struct bundle *b, struct span key, struct span value)
 	}
 	if (p)
 		tensorflow__bundle_header_proto__free_unpacked(p, NULL);
-	return reason ? -EIO : buf_error(&b->header);
+	if (reason)
+		return -EIO;
+	return buf_error(&b->header) ? buf_error(&b->header)
+				     : renew_spare(b, old);
 }
 
 /* Says the first fault only: a damaged index has thousands. */
@@ -277,7 +297,7 @@ static int read_entries(struct bundle *b, const struct bundle *old,
 			note_damage(b, "a block of it is damaged");
 		else if (r > 0)
 			r = header ? read_entry(b, old, key, value)
-				   : read_header(b, key, value);
+				   : read_header(b, old, key, value);
 		if (r == -EFBIG)
 			return 0;
 		if (r < 0 && (r != -EIO || !header))
@@ -350,17 +370,29 @@ int bundle_open(int dirfd, const char *prefix, const struct bundle *old,
 	return r;
 }
 
-int bundle_of_v1(int dirfd, const char *file, const struct stat *st,
-		 struct entry **entries, size_t n, struct bundle **ret)
+static int bundle_new_v1(int dirfd, const char *file, struct bundle **ret)
 {
 	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
 	int r = bundle_new(dirfd, file, &b);
 
-	if (r == 0 && asprintf(&b->index_name, "%s", file) < 0)
-		r = -ENOMEM;
 	if (r < 0)
 		return r;
+	b->index_name = strdup(file);
+	if (!b->index_name)
+		return -ENOMEM;
 	b->v1 = true;
+	*ret = STEAL(b);
+	return 0;
+}
+
+int bundle_of_v1(int dirfd, const char *file, const struct stat *st,
+		 struct entry **entries, size_t n, struct bundle **ret)
+{
+	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
+	int r = bundle_new_v1(dirfd, file, &b);
+
+	if (r < 0)
+		return r;
 	bundle_settle(b, st);
 	qsort(entries, n, sizeof(struct entry *), by_key);
 	for (size_t i = 0; r == 0 && i < n; i++) {
@@ -432,13 +464,14 @@ int bundle_writable(const struct bundle *b, const char **ret_reason)
 }
 
 /* Takes over what does not depend on the entries. */
-static int bundle_like(const struct bundle *base, struct bundle **ret)
+static int bundle_like(const struct bundle *base, struct bundle *fresh,
+		       struct bundle **ret)
 {
-	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
-	int r = bundle_new_v2(base->dirfd, base->prefix, base, &b);
+	CLEANUP(bundle_unrefp) struct bundle *b = fresh;
+	int r;
 
-	if (r < 0)
-		return r;
+	b->id = base->id;
+	b->damaged = base->damaged;
 	b->index = base->index;
 	b->num_shards = base->num_shards;
 	b->big_endian = base->big_endian;
@@ -510,14 +543,58 @@ int bundle_with(const struct bundle *base, const struct change *changes,
 {
 	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
 	CLEANUP(changes_release) struct changes all = { 0 };
-	int r = bundle_like(base, &b);
+	struct bundle *fresh;
+	int r = bundle_new_v2(base->dirfd, base->prefix, base, &fresh);
 
+	if (r == 0)
+		r = bundle_like(base, fresh, &b);
 	if (r == 0)
 		r = changes_init(&all, base, changes, n);
 	if (r == 0)
 		r = merge(b, base, &all);
 	if (r == 0)
 		r = show_entries(b);
+	if (r == 0)
+		*ret = STEAL(b);
+	return r;
+}
+
+/* The spare shard goes along: who writes may have it already, and no index yet. */
+static int move_spare(const struct bundle *base, struct bundle *b)
+{
+	struct shard *s = spare_get(base->spare);
+	int r = 0;
+
+	if (s && known_shard(b, shard_id(s)) != s)
+		r = shard_move(s, b->dirfd, b->prefix, b->num_shards);
+	shard_unref(s);
+	spare_unref(b->spare);
+	b->spare = spare_ref(base->spare);
+	return r;
+}
+
+int bundle_move(const struct bundle *base, int dirfd, const char *prefix,
+		struct bundle **ret)
+{
+	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
+	struct bundle *fresh;
+	int r = base->v1 ? bundle_new_v1(dirfd, prefix, &fresh)
+			 : bundle_new_v2(dirfd, prefix, NULL, &fresh);
+
+	if (r == 0)
+		r = bundle_like(base, fresh, &b);
+	for (size_t i = 0; r == 0 && i < base->all.n; i++) {
+		r = list_add(&b->all, base->all.items[i]);
+		if (r == 0)
+			(void)entry_ref(base->all.items[i]);
+	}
+	if (r == 0)
+		r = show_entries(b);
+	for (size_t i = 0; r == 0 && i < b->shards.n; i++)
+		r = shard_move(b->shards.items[i], dirfd, prefix,
+			       b->num_shards);
+	if (r == 0)
+		r = move_spare(base, b);
 	if (r == 0)
 		*ret = STEAL(b);
 	return r;

@@ -66,6 +66,8 @@ int bundle_current(const struct bundle *b);
 bool bundle_suspect(const struct bundle *b);
 /* Of bundle_current(), the part about the shards. */
 bool bundle_in_place(const struct bundle *b);
+/* Whether bytes in `s` are where an index of this checkpoint would look for them. */
+bool bundle_leads_to(const struct bundle *b, struct shard *s);
 
 /*
  * 0 if it may be written to; otherwise -EOPNOTSUPP (big-endian) or -EIO (damaged),
@@ -94,6 +96,13 @@ int bundle_with(const struct bundle *base, const struct change *changes,
  */
 int bundle_encode(const struct bundle *b, uint64_t old_size, struct buf *ret);
 void bundle_settle(struct bundle *b, const struct stat *index);
+
+/*
+ * The same state under another prefix, perhaps in another directory, once all its files
+ * have that name: the shards, which both states share, are looked for there from now on.
+ */
+int bundle_move(const struct bundle *base, int dirfd, const char *prefix,
+		struct bundle **ret);
 
 /*
  * A checkpoint that has nothing in it, of one shard; owner and mode are those of

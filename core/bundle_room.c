@@ -40,6 +40,24 @@ bool bundle_suspect(const struct bundle *b)
 	return false;
 }
 
+bool bundle_leads_to(const struct bundle *b, struct shard *s)
+{
+	CLEANUP(free_ptr)
+	char *name = shard_file_name(bundle_prefix(b), shard_id(s),
+				     bundle_num_shards(b));
+	struct file_id at, of;
+	size_t n;
+	struct shard *const *shards = bundle_shards(b, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (shard_id(shards[i]) == shard_id(s))
+			return shards[i] == s;
+	return name && shard_in_place(s) &&
+	       io_id(bundle_dirfd(b), name, &at) == 0 &&
+	       io_fd_id(shard_fd(s), &of) == 0 && at.dev == of.dev &&
+	       at.ino == of.ino;
+}
+
 /* --- where a new value goes ----------------------------------------------- */
 
 static void list_release(struct list *l)

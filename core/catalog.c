@@ -18,6 +18,7 @@ struct catalog {
 	struct bundle *disk;
 	struct variable **variables; /* of the entries of `disk`, in order */
 	struct tree *tree;
+	bool objects;
 	struct stat first;
 };
 
@@ -30,13 +31,21 @@ static void drop_variables(struct variable **variables, size_t n)
 	free(variables);
 }
 
+void catalog_set_disk(struct catalog *c, struct bundle *next)
+{
+	struct bundle *old = c->disk;
+
+	c->disk = bundle_ref(next);
+	bundle_unref(old);
+}
+
 static size_t count(const struct catalog *c)
 {
 	return c->disk ? bundle_count(c->disk) : 0;
 }
 
 int catalog_new(const struct checkpoint_config *config, const char *label,
-		struct catalog **ret)
+		uint64_t root_id, struct catalog **ret)
 {
 	struct catalog *c = calloc(1, sizeof(*c));
 	int r;
@@ -45,7 +54,8 @@ int catalog_new(const struct checkpoint_config *config, const char *label,
 		return -ENOMEM;
 	c->config = config;
 	c->label = label;
-	r = tree_new(config->next_id, config->observer, config->arg, &c->tree);
+	r = tree_new(config->next_id, config->observer, config->arg,
+		     config->cuts, root_id, &c->tree);
 	if (r < 0)
 		free(c);
 	else
@@ -63,6 +73,11 @@ void catalog_free(struct catalog *c)
 	free(c);
 }
 
+void catalog_set_label(struct catalog *c, const char *label)
+{
+	c->label = label;
+}
+
 struct bundle *catalog_bundle(const struct catalog *c)
 {
 	return c->disk;
@@ -71,6 +86,11 @@ struct bundle *catalog_bundle(const struct catalog *c)
 struct tree *catalog_tree(const struct catalog *c)
 {
 	return c->tree;
+}
+
+bool catalog_objects(const struct catalog *c)
+{
+	return c->objects;
 }
 
 const struct stat *catalog_first(const struct catalog *c)
@@ -120,8 +140,10 @@ static int carry(const struct catalog *c, const struct bundle *next,
 			continue;
 		}
 		id = c->config->next_id(c->config->arg);
-		r = variable_new(e, c->label, c->config->verify, id,
-				 v ? variable_ino(v) : id, &variables[i]);
+		r = variable_new(e, entry_key(e), c->label, c->config->verify,
+				 id, &variables[i]);
+		if (r == 0 && v)
+			variable_stand_in(variables[i], v);
 		if (r < 0)
 			return r;
 	}
@@ -158,8 +180,22 @@ static int read_graph(const struct catalog *c, const struct bundle *b,
 static void bury(const struct catalog *c)
 {
 	for (size_t i = 0; i < count(c); i++)
-		if (variable_links(c->variables[i]) == 0)
+		if (c->variables[i] && variable_links(c->variables[i]) == 0)
 			variable_kill(c->variables[i]);
+}
+
+/*
+ * What was taken over is on disk since, and goes with what is there; or somebody else's
+ * save has overtaken it, and then it is kept elsewhere.
+ */
+static int unkeep_stored(void *arg, struct node *n)
+{
+	struct variable *v = node_variable(n);
+
+	(void)arg;
+	if (variable_stored(v) && !variable_is_new(v))
+		node_keep(n, false);
+	return 0;
 }
 
 int catalog_adopt(struct catalog *c, struct bundle *next,
@@ -174,7 +210,10 @@ int catalog_adopt(struct catalog *c, struct bundle *next,
 	if (r == 0)
 		r = read_graph(c, next, &graph);
 	if (r == 0)
+		r = node_each_variable(tree_root(c->tree), unkeep_stored, NULL);
+	if (r == 0)
 		r = layout_put(c->tree, next, variables, graph);
+	c->objects = graph;
 	graph_free(graph);
 	if (r < 0) {
 		drop_variables(variables, n);
@@ -185,16 +224,53 @@ int catalog_adopt(struct catalog *c, struct bundle *next,
 	if (!c->disk)
 		c->first = *bundle_stat(next);
 	c->variables = variables;
-	catalog_advance(c, next);
+	catalog_set_disk(c, next);
 	return 0;
 }
 
-void catalog_advance(struct catalog *c, struct bundle *next)
+/* The variable that a commit has put under the key of `e`. */
+static struct variable *find_new(const struct edit *edit, const struct entry *e)
 {
-	struct bundle *old = c->disk;
+	const struct change *changes = edit_sorted(edit);
+	size_t low = 0, high = edit_count(edit);
 
-	c->disk = bundle_ref(next);
-	bundle_unref(old);
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (span_compare(changes[mid].key, entry_key(e)) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low == edit_count(edit) ||
+	    !span_equal(changes[low].key, entry_key(e)))
+		return NULL;
+	return edit_variable(edit, low);
+}
+
+int catalog_advance(struct catalog *c, struct bundle *next,
+		    const struct edit *edit)
+{
+	size_t n = bundle_count(next);
+	struct variable **variables = calloc(n + 1, sizeof(struct variable *));
+	size_t at = 0;
+
+	if (!variables)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		struct entry *e = bundle_entry(next, i);
+		struct variable *v = find_new(edit, e);
+
+		if (v)
+			variable_follow(v, e);
+		else
+			v = find_old(c, e, &at);
+		variables[i] = v ? variable_ref(v) : NULL;
+	}
+	drop_variables(c->variables, count(c));
+	c->variables = variables;
+	catalog_set_disk(c, next);
+	return 0;
 }
 
 void catalog_clear(struct catalog *c)

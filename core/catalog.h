@@ -11,20 +11,24 @@
 #include <sys/stat.h>
 
 #include "core/bundle.h"
+#include "core/edit.h"
 #include "core/tree.h"
 #include "core/variable.h"
 
 struct checkpoint_config;
 struct catalog;
 
-/* `label` is what messages call the checkpoint; borrowed. */
+/* `label` is what messages call the checkpoint; borrowed.  `root_id` is for tree_new(). */
 int catalog_new(const struct checkpoint_config *config, const char *label,
-		struct catalog **ret);
+		uint64_t root_id, struct catalog **ret);
 void catalog_free(struct catalog *c);
+void catalog_set_label(struct catalog *c, const char *label);
 
 /* NULL until catalog_adopt(); borrowed. */
 struct bundle *catalog_bundle(const struct catalog *c);
 struct tree *catalog_tree(const struct catalog *c);
+/* Whether its names are those of an object graph. */
+bool catalog_objects(const struct catalog *c);
 /* The index as it was when first seen: whose files these are, and how old. */
 const struct stat *catalog_first(const struct catalog *c);
 
@@ -36,8 +40,15 @@ int catalog_adopt(struct catalog *c, struct bundle *next,
 		  bool (*overwritten)(void *arg, struct variable *v),
 		  void *arg);
 
-/* As catalog_adopt(), for a commit of ours: keys and variables are the same. */
-void catalog_advance(struct catalog *c, struct bundle *next);
+/*
+ * A commit of ours: `next` is the present state with the changes of `edit`, which is
+ * sorted; names and variables show them already.
+ */
+int catalog_advance(struct catalog *c, struct bundle *next,
+		    const struct edit *edit);
+
+/* The same state, whose files have other names. */
+void catalog_set_disk(struct catalog *c, struct bundle *next);
 
 /* All names go, and all variables die: the index was deleted. */
 void catalog_clear(struct catalog *c);

@@ -8,61 +8,48 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "core/bundle.h"
 #include "core/catalog.h"
+#include "core/checkpoint_inside.h"
 #include "core/cleanup.h"
-#include "core/commit.h"
 #include "core/dir.h"
 #include "core/edit.h"
 #include "core/io.h"
 #include "core/log.h"
+#include "core/pending.h"
 #include "core/v1.h"
+#include "core/workspace.h"
 
 /* How long a save by somebody else may take between its data and its index. */
 #define SETTLE_SECONDS 2
 
-struct checkpoint {
-	atomic_uint refs;
-	const struct checkpoint_config *config;
-	struct dir *dir;
-	int dirfd; /* of `dir` */
-	char *prefix;
-	char *label;
-	char *index; /* the file that says what is in it */
-	char *temp;  /* where TensorFlow gathers the parts of a save */
-	bool v1;
-	bool read_only;
-
-	/* Held while a value is taken over, and taken before `lock`. */
-	pthread_mutex_t flush_lock;
-	pthread_mutex_t lock;    /* for all that follows */
-	struct catalog *catalog; /* what is on disk, and its names */
-	time_t unsettled; /* when a change was first seen half-way, or 0 */
-	struct file_id damaged; /* the index that cannot be read, if one was */
-	struct edit *edit;  /* taken over, and not in the catalog's bundle */
-	uint64_t taken;     /* values taken over so far */
-	uint64_t committed; /* how many of them are durable */
-	bool committing;
-	pthread_cond_t commit_ended;
-	int lost_why;    /* the last time */
-	uint64_t losses; /* how often taken values were given up */
-	int failure;     /* of a commit, until somebody was told */
-};
-
 DEFINE_CLEANUP(struct bundle, bundle_unref)
-DEFINE_CLEANUP(struct edit, edit_free)
 DEFINE_CLEANUP(struct entry, entry_unref)
 DEFINE_CLEANUP(struct checkpoint, checkpoint_unref)
 
+static void forget_former(struct former *f)
+{
+	dir_unref(f->dir);
+	free(f->label);
+	free(f);
+}
+
 static void checkpoint_free(struct checkpoint *cp)
 {
-	edit_free(cp->edit);
+	workspace_release(&cp->ws);
+	pending_free(cp->pending);
+	edit_free(cp->lost);
 	catalog_free(cp->catalog);
 	(void)pthread_cond_destroy(&cp->commit_ended);
 	(void)pthread_mutex_destroy(&cp->lock);
 	(void)pthread_mutex_destroy(&cp->flush_lock);
+	while (cp->formers) {
+		struct former *f = cp->formers;
+
+		cp->formers = f->older;
+		forget_former(f);
+	}
 	dir_unref(cp->dir);
 	free(cp->temp);
 	free(cp->index);
@@ -90,6 +77,21 @@ static char *join(const char *a, const char *b)
 	return asprintf(&text, "%s%s", a, b) < 0 ? NULL : text;
 }
 
+static int set_place(struct checkpoint *cp,
+		     const struct checkpoint_place *place)
+{
+	cp->v1 = place->v1;
+	cp->read_only = place->read_only;
+	cp->frozen = place->saved_model && !cp->config->force;
+	cp->dir = dir_ref(place->dir);
+	cp->dirfd = dir_fd(cp->dir);
+	cp->prefix = strdup(place->prefix);
+	cp->label = strdup(place->label);
+	cp->index = join(place->prefix, place->v1 ? "" : ".index");
+	cp->temp = join(place->prefix, "_temp");
+	return cp->prefix && cp->label && cp->index && cp->temp ? 0 : -ENOMEM;
+}
+
 int checkpoint_new(const struct checkpoint_config *config,
 		   const struct checkpoint_place *place,
 		   struct checkpoint **ret)
@@ -105,52 +107,25 @@ int checkpoint_new(const struct checkpoint_config *config,
 	(void)pthread_mutex_init(&cp->lock, NULL);
 	(void)pthread_cond_init(&cp->commit_ended, NULL);
 	cp->config = config;
-	cp->v1 = place->v1;
-	cp->read_only = place->read_only;
-	cp->dir = dir_ref(place->dir);
-	cp->dirfd = dir_fd(cp->dir);
-	cp->prefix = strdup(place->prefix);
-	cp->label = strdup(place->label);
-	cp->index = join(place->prefix, place->v1 ? "" : ".index");
-	cp->temp = join(place->prefix, "_temp");
-	if (!cp->prefix || !cp->label || !cp->index || !cp->temp)
-		return -ENOMEM;
-	r = catalog_new(config, cp->label, &cp->catalog);
+	r = set_place(cp, place);
 	if (r == 0)
-		r = edit_new(&cp->edit);
+		r = catalog_new(config, cp->label, place->root_id,
+				&cp->catalog);
 	if (r == 0)
-		*ret = STEAL(cp);
-	return r;
+		r = pending_new(&cp->pending);
+	if (r < 0)
+		return r;
+	cp->ws = (struct workspace){ .config = config,
+				     .label = cp->label,
+				     .catalog = cp->catalog,
+				     .pending = cp->pending };
+	*ret = STEAL(cp);
+	return 0;
 }
 
 struct node *checkpoint_root(struct checkpoint *cp)
 {
 	return tree_root(catalog_tree(cp->catalog)); /* never changes */
-}
-
-/* --- what somebody else does to it --------------------------------------- */
-
-/* Says what is lost when written values cannot become those of the disk. */
-static void give_up_edit_locked(struct checkpoint *cp, int why)
-{
-	struct edit *empty = NULL;
-
-	if (edit_count(cp->edit) == 0)
-		return;
-	log_error("%s: %s: %zu values that were written since are lost; write "
-		  "them again",
-		  cp->label,
-		  why == -ESTALE ? "somebody else replaced the checkpoint"
-				 : "its disk has a fault",
-		  edit_count(cp->edit));
-	cp->committed = cp->taken;
-	cp->losses++;
-	cp->lost_why = why;
-	cp->failure = why;
-	if (edit_new(&empty) == 0) {
-		edit_free(cp->edit);
-		cp->edit = empty;
-	}
 }
 
 /*
@@ -184,11 +159,12 @@ static bool unsettled(const struct checkpoint *cp)
 	return false;
 }
 
-static bool overwritten(void *arg, struct variable *v)
+bool checkpoint_overwritten(void *arg, struct variable *v)
 {
 	CLEANUP(entry_unrefp) struct entry *e = variable_entry(v);
 
-	return edit_has(arg, e);
+	/* One that was removed or renamed is not stored any more. */
+	return edit_has(arg, e) || !variable_stored(v);
 }
 
 /* Everybody who looks would read it again, and say so: it is remembered. */
@@ -229,10 +205,12 @@ static int read_disk_locked(struct checkpoint *cp)
 		return 0;
 	}
 	if (r == 0)
-		r = catalog_adopt(cp->catalog, next, overwritten, cp->edit);
+		r = catalog_adopt(cp->catalog, next, checkpoint_overwritten,
+				  pending_edit(cp->pending));
 	if (r < 0)
 		return r;
-	give_up_edit_locked(cp, -ESTALE);
+	cp->ws.objects = catalog_objects(cp->catalog);
+	checkpoint_give_up_edit_locked(cp, -ESTALE);
 	cp->unsettled = 0;
 	return 0;
 }
@@ -240,7 +218,7 @@ static int read_disk_locked(struct checkpoint *cp)
 /* The index has gone: names go, and who has a variable open keeps it. */
 static int vanish_locked(struct checkpoint *cp)
 {
-	give_up_edit_locked(cp, -ESTALE);
+	checkpoint_give_up_edit_locked(cp, -ESTALE);
 	catalog_clear(cp->catalog);
 	return -ENOENT;
 }
@@ -258,11 +236,13 @@ static bool wait_for_index_locked(struct checkpoint *cp)
 	return now - cp->unsettled < SETTLE_SECONDS;
 }
 
-static int refresh_locked(struct checkpoint *cp)
+int checkpoint_refresh_locked(struct checkpoint *cp)
 {
 	struct bundle *now = catalog_bundle(cp->catalog);
 	int r;
 
+	if (cp->retired)
+		return -ENOENT;
 	if (!now)
 		return read_disk_locked(cp);
 	/* Our own commit is about to change what is there. */
@@ -286,7 +266,7 @@ static int refresh_locked(struct checkpoint *cp)
 int checkpoint_refresh(struct checkpoint *cp)
 {
 	LOCK_SCOPE(&cp->lock);
-	return refresh_locked(cp);
+	return checkpoint_refresh_locked(cp);
 }
 
 bool checkpoint_unsettled(struct checkpoint *cp)
@@ -310,89 +290,34 @@ void object_release(struct object *o)
 	*o = (struct object){ 0 };
 }
 
-static struct object object_of(struct node *n, enum facet facet)
+int checkpoint_look_locked(struct checkpoint *cp)
 {
-	switch (node_kind(n)) {
-	case NODE_SCOPE:
-		return (struct object){ FACET_SCOPE, node_ref(n), NULL };
-	case NODE_LINK:
-		return (struct object){ FACET_LINK, node_ref(n), NULL };
-	case NODE_VARIABLE:
-		break;
-	}
-	return (struct object){ facet, NULL, variable_ref(node_variable(n)) };
-}
-
-/* Reads the checkpoint if nobody looked into it before. */
-static int look_locked(struct checkpoint *cp)
-{
-	return catalog_bundle(cp->catalog) ? 0 : refresh_locked(cp);
+	return catalog_bundle(cp->catalog) ? 0 : checkpoint_refresh_locked(cp);
 }
 
 int checkpoint_lookup(struct checkpoint *cp, const struct node *scope,
 		      struct span name, struct object *ret)
 {
 	LOCK_SCOPE(&cp->lock);
-	struct span stem;
-	struct node *n = NULL;
-	enum facet facet = FACET_VALUE;
-	int r = look_locked(cp);
+	int r = checkpoint_look_locked(cp);
 
 	/* What is not there now may be in a moment, and nobody is told. */
 	if (r < 0)
 		return r == -ENOENT ? -EAGAIN : r;
 	if (node_dead(scope))
 		return -ESTALE;
-	switch (name_split(name, &stem)) {
-	case NAME_SHAPE:
-		facet = FACET_SHAPE;
-		n = tree_find_variable(catalog_tree(cp->catalog), scope, stem);
-		break;
-	case NAME_DTYPE:
-		facet = FACET_DTYPE;
-		n = tree_find_variable(catalog_tree(cp->catalog), scope, stem);
-		break;
-	case NAME_PLAIN:
-	case NAME_SCOPE:
-		n = tree_find(catalog_tree(cp->catalog), scope, name);
-		break;
-	}
-	if (!n)
-		return -ENOENT;
-	*ret = object_of(n, facet);
-	return 0;
+	return workspace_lookup(&cp->ws, scope, name, ret);
 }
 
 int checkpoint_list(struct checkpoint *cp, const struct node *scope,
 		    uint64_t *cookie, struct buf *name, struct object *ret)
 {
-	/* A cookie is a child's place, times the names that a child may have. */
-	enum {
-		NAMES = 4
-	};
-	static const enum facet facets[] = { FACET_VALUE, FACET_SHAPE,
-					     FACET_DTYPE };
-	static const enum name_suffix suffixes[] = { NAME_PLAIN, NAME_SHAPE,
-						     NAME_DTYPE };
 	LOCK_SCOPE(&cp->lock);
-	uint64_t place, which;
-	struct node *n;
-	int r = look_locked(cp);
+	int r = checkpoint_look_locked(cp);
 
 	if (r < 0)
 		return r == -ENOENT || r == -EAGAIN ? 0 : r;
-	n = node_child_at(scope, *cookie / NAMES, &place);
-	if (!n)
-		return 0;
-	which = place == *cookie / NAMES ? *cookie % NAMES : 0;
-	node_put_name(n, name);
-	buf_printf(name, "%s", name_suffix_text(suffixes[which]));
-	*ret = object_of(n, facets[which]);
-	if (node_kind(n) == NODE_VARIABLE && which < 2)
-		*cookie = place * NAMES + which + 1;
-	else
-		*cookie = (place + 1) * NAMES;
-	return buf_error(name) ? buf_error(name) : 1;
+	return workspace_list(&cp->ws, scope, cookie, name, ret);
 }
 
 int checkpoint_readlink(struct checkpoint *cp, const struct node *link,
@@ -458,175 +383,105 @@ int checkpoint_stat(struct checkpoint *cp, const struct object *o,
 	return r;
 }
 
-/* --- writing ------------------------------------------------------------- */
+/* --- as a file --------------------------------------------------------------- */
 
-/* Whether the checkpoint can be written to, whatever the variable. */
-static int check_writable(struct checkpoint *cp)
+bool checkpoint_empty(struct checkpoint *cp)
 {
 	LOCK_SCOPE(&cp->lock);
-	const char *reason;
-	int r;
-
-	if (cp->read_only)
-		return -EROFS;
-	if (!catalog_bundle(cp->catalog))
-		return -ESTALE;
-	r = bundle_writable(catalog_bundle(cp->catalog), &reason);
-	if (r < 0)
-		log_error("%s: cannot be written: %s", cp->label, reason);
-	return r;
+	/* Somebody else may just have saved, or be about to. */
+	return checkpoint_refresh_locked(cp) == 0 && cp->unsettled == 0 &&
+	       node_empty(tree_root(catalog_tree(cp->catalog)));
 }
 
-int checkpoint_open_writer(struct checkpoint *cp, struct variable *v,
-			   bool truncate)
+void checkpoint_retire(struct checkpoint *cp)
 {
-	int r = check_writable(cp);
-
-	return r < 0 ? r : variable_open_writer(v, truncate);
-}
-
-/* The disk has the present entry of `v` after the next commit. */
-static int take_over_locked(struct checkpoint *cp, struct variable *v)
-{
-	CLEANUP(entry_unrefp) struct entry *e = variable_entry(v);
-	int r = variable_dead(v) ? -ESTALE : edit_put(cp->edit, e, v);
-
-	if (r < 0)
-		return r;
-	cp->taken++;
-	r = cp->failure;
-	cp->failure = 0;
-	return r;
-}
-
-int checkpoint_flush(struct checkpoint *cp, struct variable *v)
-{
-	int r;
-
-	/* A value is the variable's and in the edit, or neither: see below. */
-	pthread_mutex_lock(&cp->flush_lock);
-	r = variable_flush(v);
-	if (r > 0) {
-		pthread_mutex_lock(&cp->lock);
-		r = take_over_locked(cp, v);
-		pthread_mutex_unlock(&cp->lock);
-		cp->config->dirty(cp->config->arg, cp);
-	}
-	pthread_mutex_unlock(&cp->flush_lock);
-	return r;
-}
-
-/* --- committing ---------------------------------------------------------- */
-
-/* What a commit works with, and what came of it. */
-struct attempt {
-	struct bundle *base;
-	struct edit *edit;
-	uint64_t upto; /* how many values are durable if it succeeds */
-	struct bundle *next;
-	struct commit_report report;
-};
-
-static void attempt_release(struct attempt *a)
-{
-	bundle_unref(a->base);
-	bundle_unref(a->next);
-	edit_free(a->edit);
-}
-
-/* Shows again what is on disk: the values that were to come are not safe. */
-static void lose_edit_locked(struct checkpoint *cp, int why)
-{
-	(void)catalog_adopt(cp->catalog, catalog_bundle(cp->catalog),
-			    overwritten, cp->edit);
-	give_up_edit_locked(cp, why);
-}
-
-static void end_commit_locked(struct checkpoint *cp, struct attempt *a, int r)
-{
-	cp->committing = false;
-	cp->failure = r;
-	if (a->report.outcome == COMMIT_VISIBLE) {
-		catalog_advance(cp->catalog, a->next);
-		cp->committed = a->upto;
-		if (r < 0)
-			log_error("%s: committed, but its directory cannot be "
-				  "synced: %s; it may not outlast a loss of "
-				  "power",
-				  cp->label, strerror(-r));
-		return;
-	}
-	if (edit_add_older(cp->edit, a->edit) < 0)
-		log_error("%s: out of memory: written values were lost",
-			  cp->label);
-	if (a->report.outcome == COMMIT_LOST)
-		lose_edit_locked(cp, r);
-	else if (r == -ESTALE || r == -ENOENT)
-		(void)refresh_locked(cp);
-	else
-		log_error("%s: not committed: %s; the checkpoint on disk is as "
-			  "it was, and it is tried again",
-			  cp->label, strerror(-r));
-}
-
-static int commit_locked(struct checkpoint *cp)
-{
-	CLEANUP(attempt_release)
-	struct attempt a = { .edit = cp->edit, .upto = cp->taken };
-	int r = edit_new(&cp->edit);
-
-	if (r < 0) {
-		cp->edit = STEAL(a.edit);
-		return r;
-	}
-	a.base = bundle_ref(catalog_bundle(cp->catalog));
-	cp->committing = true;
-
-	pthread_mutex_unlock(&cp->lock);
-	r = commit_edit(cp->dirfd, cp->prefix, a.base, a.edit, &a.next,
-			&a.report);
+	LOCK_SCOPE(&cp->flush_lock);
 	pthread_mutex_lock(&cp->lock);
-
-	end_commit_locked(cp, &a, r);
-	(void)pthread_cond_broadcast(&cp->commit_ended);
-	return r;
+	while (cp->committing)
+		(void)pthread_cond_wait(&cp->commit_ended, &cp->lock);
+	cp->retired = true;
+	cp->committed = pending_changes(cp->pending);
+	pending_clear(cp->pending);
+	catalog_clear(cp->catalog);
+	pthread_mutex_unlock(&cp->lock);
 }
 
-static int commit_all_locked(struct checkpoint *cp)
-{
-	uint64_t wanted = cp->taken;
-	uint64_t losses = cp->losses;
-	int r = 0;
-
-	while (r == 0 && cp->committed < wanted) {
-		if (cp->committing)
-			(void)pthread_cond_wait(&cp->commit_ended, &cp->lock);
-		else
-			r = commit_locked(cp);
-	}
-	/* Everybody who waited for what was lost is told. */
-	return r == 0 && cp->losses != losses ? cp->lost_why : r;
-}
-
-int checkpoint_commit_background(struct checkpoint *cp)
-{
-	LOCK_SCOPE(&cp->lock);
-	return commit_all_locked(cp);
-}
-
-int checkpoint_commit(struct checkpoint *cp)
+/* Nothing is committed, and nothing read, until checkpoint_resume(). */
+int checkpoint_hold(struct checkpoint *cp)
 {
 	int r;
 
-	/* What another thread is just taking over may be what the caller wrote. */
-	pthread_mutex_lock(&cp->flush_lock);
-	pthread_mutex_unlock(&cp->flush_lock);
+	LOCK_SCOPE(&cp->flush_lock);
+	pthread_mutex_lock(&cp->lock);
+	r = checkpoint_commit_all_locked(cp, UINT64_MAX);
+	while (cp->committing)
+		(void)pthread_cond_wait(&cp->commit_ended, &cp->lock);
+	if (r == 0)
+		cp->committing = true;
+	pthread_mutex_unlock(&cp->lock);
+	return r;
+}
 
+void checkpoint_resume(struct checkpoint *cp)
+{
 	LOCK_SCOPE(&cp->lock);
-	r = commit_all_locked(cp);
+	cp->committing = false;
+	(void)pthread_cond_broadcast(&cp->commit_ended);
+}
+
+/* Names and directory of before are still used by who has something open. */
+static int leave_place(struct checkpoint *cp)
+{
+	struct former *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return -ENOMEM;
+	*f = (struct former){ cp->formers, cp->dir, cp->label };
+	cp->formers = f;
+	free(STEAL(cp->prefix));
+	free(STEAL(cp->index));
+	free(STEAL(cp->temp));
+	return 0;
+}
+
+static int move_catalog_locked(struct checkpoint *cp)
+{
+	CLEANUP(bundle_unrefp) struct bundle *next = NULL;
+	int r;
+
+	/* It has nothing open that would have to go along. */
+	if (cp->v1) {
+		r = v1_open(cp->dirfd, cp->prefix, &next);
+		return r < 0 ? r
+			     : catalog_adopt(cp->catalog, next,
+					     checkpoint_overwritten,
+					     pending_edit(cp->pending));
+	}
+	r = bundle_move(catalog_bundle(cp->catalog), cp->dirfd, cp->prefix,
+			&next);
 
 	if (r == 0)
-		r = cp->failure;
-	cp->failure = 0;
+		catalog_set_disk(cp->catalog, next);
 	return r;
+}
+
+int checkpoint_move(struct checkpoint *cp, struct dir *dir, const char *prefix,
+		    const char *label)
+{
+	LOCK_SCOPE(&cp->lock);
+	const struct checkpoint_place place = { .dir = dir,
+						.prefix = prefix,
+						.label = label,
+						.v1 = cp->v1,
+						.read_only = cp->read_only,
+						.saved_model = cp->frozen };
+	int r = leave_place(cp);
+
+	if (r == 0)
+		r = set_place(cp, &place);
+	if (r < 0)
+		return r;
+	cp->ws.label = cp->label;
+	catalog_set_label(cp->catalog, cp->label);
+	return catalog_bundle(cp->catalog) ? move_catalog_locked(cp) : 0;
 }

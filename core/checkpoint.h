@@ -6,13 +6,15 @@
  * stages of those who write.  A tree gives all of it names.
  *
  * The life of a write: checkpoint_open_writer(), variable_write() into a stage,
- * checkpoint_flush() which judges it and takes it over, checkpoint_commit() which
- * makes it durable, variable_close_writer().  Commits are group commits: whoever
+ * checkpoint_flush() which judges it and takes it over, checkpoint_sync() which
+ * makes it durable, checkpoint_close_writer().  Commits are group commits: whoever
  * asks for one first does it for all that was taken over until then, the others
- * wait.
+ * wait.  Names change at once, and with them what the next commit writes; a variable
+ * that was removed goes from the disk a second later, or with checkpoint_commit().
  *
  * Every function locks by itself and may be called by any thread.  Lock order:
- * folder, checkpoint, variable, stage, shard.  Observers are called with the lock held.
+ * folder, flush, checkpoint, variable, stage, shard.  Observers are called with the lock
+ * held.
  */
 #pragma once
 
@@ -22,6 +24,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "core/attributes.h"
+#include "core/cuts.h"
 #include "core/name.h"
 #include "core/tree.h"
 #include "core/value.h"
@@ -32,16 +36,21 @@ struct dir;
 
 /* What all checkpoints of a mount have in common. */
 struct checkpoint_config {
-	bool raw;       /* show object-based ones by their literal keys, too */
-	bool verify;    /* checksums of what is read */
-	bool manual;    /* only checkpoint_commit_now() commits */
-	bool force;     /* variables may come and go in a SavedModel, too */
+	bool raw;    /* show object-based ones by their literal keys, too */
+	bool verify; /* checksums of what is read */
+	bool manual; /* only checkpoint_commit_now() commits */
+	bool sync;   /* changes are durable when the call that made them ends */
+	bool force;  /* variables may come and go in a SavedModel, too */
 	unsigned grace; /* seconds for which replaced bytes are kept */
 	uint64_t (*next_id)(void *arg); /* numbers for nodes and variables */
 	tree_observer *observer;        /* of names */
-	/* A checkpoint has something to commit: see that somebody does. */
-	void (*dirty)(void *arg, struct checkpoint *cp);
+	/*
+	 * See that checkpoint_commit_background() is called when so many milliseconds
+	 * have passed, and checkpoint_finish() in the end.
+	 */
+	void (*dirty)(void *arg, struct checkpoint *cp, unsigned delay_ms);
 	void *arg;
+	struct cuts *cuts; /* of names that are too long; borrowed */
 };
 
 /* Where a checkpoint is, and what it is like. */
@@ -51,6 +60,8 @@ struct checkpoint_place {
 	const char *label; /* what messages call it */
 	bool v1;
 	bool read_only;
+	bool saved_model; /* saved_model.pb names its variables, too */
+	uint64_t root_id; /* the number of its root node, or 0 for a new one */
 };
 
 /* Nothing is read yet. */
@@ -79,12 +90,13 @@ struct object {
 	enum facet facet;
 	struct node *node;         /* counted; of scopes and links */
 	struct variable *variable; /* counted; of the others */
+	bool brief; /* may be gone in a moment: to be looked up each time */
 };
 void object_release(struct object *o);
 
 /*
- * -ENOENT if nothing has the name, -EAGAIN if the checkpoint itself is not there, or not
- * yet; -ESTALE if the scope has gone.
+ * -ENOENT if nothing has the name; -EAGAIN if that may change in a moment, or the
+ * checkpoint itself is not there, or not yet; -ESTALE if the scope has gone.
  */
 int checkpoint_lookup(struct checkpoint *cp, const struct node *scope,
 		      struct span name, struct object *ret);
@@ -103,6 +115,36 @@ int checkpoint_readlink(struct checkpoint *cp, const struct node *link,
 			struct buf *ret);
 
 /*
+ * Changes of names.  -EROFS; -EPERM after a log line in a SavedModel, unless `force`; -EIO, -EOPNOTSUPP after a log line; -EINVAL where no key
+ * maps to the name; else as the system calls.
+ *
+ * checkpoint_create() makes a file, a value or a sidecar as the name says, of a mode and
+ * owner; it is not opened.  `flags` are those of renameat2(2).
+ */
+int checkpoint_create(struct checkpoint *cp, struct node *scope,
+		      struct span name, const struct attributes *owner,
+		      struct object *ret);
+int checkpoint_mkdir(struct checkpoint *cp, struct node *scope,
+		     struct span name, struct object *ret);
+int checkpoint_unlink(struct checkpoint *cp, struct node *scope,
+		      struct span name);
+int checkpoint_rmdir(struct checkpoint *cp, struct node *scope,
+		     struct span name);
+int checkpoint_rename(struct checkpoint *cp, struct node *from,
+		      struct span from_name, struct node *to,
+		      struct span to_name, unsigned flags);
+
+/*
+ * A sidecar was written: 0 also where it has to wait for a value; -EINVAL after a log
+ * line if the text is none.
+ */
+int checkpoint_set_sidecar(struct checkpoint *cp, struct variable *v,
+			   enum facet facet, struct span text);
+/* With a writer the stage gets the size; without one it is judged at once. */
+int checkpoint_truncate(struct checkpoint *cp, struct variable *v,
+			uint64_t size);
+
+/*
  * As variable_open_writer(), once the checkpoint itself may be written to: -EROFS;
  * -EIO, -EOPNOTSUPP after a log line.
  */
@@ -113,11 +155,71 @@ int checkpoint_open_writer(struct checkpoint *cp, struct variable *v,
  * wrong in the background since somebody was last told.
  */
 int checkpoint_flush(struct checkpoint *cp, struct variable *v);
+/* The end of a writer; true if it leaves the file with other content than it wrote. */
+bool checkpoint_close_writer(struct checkpoint *cp, struct variable *v);
 
 /*
- * Makes all durable that was taken over until now: 0, or why it is not; also what
- * went wrong in the background since somebody was last told.
+ * All three make durable what was taken over until now: 0, or why it is not; also what
+ * went wrong in the background since somebody was last told.  With `manual` the first
+ * two do nothing, and say so in the log.
+ *
+ * checkpoint_sync(): what a file holds; it is stored even if nobody said what it is.
+ * `v` may be NULL.  checkpoint_commit(): also variables that were removed a moment ago.
  */
+int checkpoint_sync(struct checkpoint *cp, struct variable *v);
 int checkpoint_commit(struct checkpoint *cp);
-/* The same for nobody in particular: a failure is kept for who asks next. */
+int checkpoint_commit_now(struct checkpoint *cp);
+/* For nobody in particular: what is due.  A failure is kept for who asks next. */
 int checkpoint_commit_background(struct checkpoint *cp);
+/* Back to what is on disk. */
+int checkpoint_abort(struct checkpoint *cp);
+/*
+ * Files without a type are stored as uint8, with a log line each; then all is committed,
+ * by hand or not.  checkpoint_finish() is the end of the mount: what was declared and
+ * never written is void, too.
+ */
+int checkpoint_settle(struct checkpoint *cp);
+int checkpoint_finish(struct checkpoint *cp);
+
+/* --- for the store ----------------------------------------------------------- */
+
+/*
+ * A checkpoint whose files get other names.  checkpoint_hold() commits what there is,
+ * and from then on nothing is committed and the disk is not looked at, until
+ * checkpoint_resume(); between them checkpoint_move() says where it is now: the files
+ * of both names are there, and are the same.  Scopes stay; variables that are open go on
+ * with what they were.
+ */
+int checkpoint_hold(struct checkpoint *cp);
+int checkpoint_move(struct checkpoint *cp, struct dir *dir, const char *prefix,
+		    const char *label);
+void checkpoint_resume(struct checkpoint *cp);
+
+/* Whether nothing has a name in it. */
+bool checkpoint_empty(struct checkpoint *cp);
+/* Its files go: what is not committed is dropped, and nothing is any more. */
+void checkpoint_retire(struct checkpoint *cp);
+
+/* --- for who wants to know --------------------------------------------------- */
+
+struct checkpoint_status {
+	const char *format; /* "V2", "V1", or "not read" */
+	size_t variables;
+	uint64_t bytes;      /* of its data files */
+	uint64_t dead_bytes; /* of them, those that no variable has */
+	unsigned open_writes, declarations, untyped, removals, uncommitted;
+	struct timespec last_commit; /* by this mount; zero if there was none */
+	uint64_t last_commit_bytes;
+};
+int checkpoint_status(struct checkpoint *cp, struct checkpoint_status *ret);
+/*
+ * Calls `each` for all that is not as it will stay: "open", "declared", "untyped",
+ * "scratch", "removed".  `path` is the name below the checkpoint; of a removed one, the key.
+ */
+int checkpoint_each_pending(
+	struct checkpoint *cp,
+	int (*each)(void *arg, const char *kind, struct span path), void *arg);
+/* The present values, sorted by key. */
+int checkpoint_each_entry(struct checkpoint *cp,
+			  int (*each)(void *arg, const struct entry *e),
+			  void *arg);

@@ -6,13 +6,15 @@
 #include <time.h>
 
 #include "core/cleanup.h"
+#include "core/draft.h"
 #include "core/log.h"
 
-#define RETRY_SECONDS 5
+#define RETRY_MS UINT64_C(5000)
 
+/* One that anybody was told of stays: it is finished in the end. */
 struct waiting {
 	struct checkpoint *cp;
-	time_t due; /* CLOCK_MONOTONIC; 0 is at once */
+	uint64_t due; /* CLOCK_MONOTONIC, milliseconds; UINT64_MAX: nothing is known */
 };
 
 struct committer {
@@ -21,58 +23,55 @@ struct committer {
 	pthread_cond_t changed;
 	struct waiting *queue;
 	size_t n;
-	struct checkpoint *busy; /* taken from the queue, and not done yet */
 	bool stop;
 };
 
-static time_t now(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
-
-static void add(struct committer *c, struct checkpoint *cp, time_t due)
+static void add(struct committer *c, struct checkpoint *cp, uint64_t due)
 {
 	struct waiting *queue;
 
-	pthread_mutex_lock(&c->lock);
+	LOCK_SCOPE(&c->lock);
+	(void)pthread_cond_signal(&c->changed);
 	for (size_t i = 0; i < c->n; i++) {
 		if (c->queue[i].cp != cp)
 			continue;
 		if (due < c->queue[i].due)
 			c->queue[i].due = due;
-		goto known;
+		return;
 	}
 	queue = reallocarray(c->queue, c->n + 1, sizeof(*queue));
-	if (queue) {
-		c->queue = queue;
-		c->queue[c->n++] = (struct waiting){ checkpoint_ref(cp), due };
-	} else {
+	if (!queue) {
 		log_error("out of memory: a commit waits for the next fsync");
+		return;
 	}
-known:
-	(void)pthread_cond_signal(&c->changed);
-	pthread_mutex_unlock(&c->lock);
+	c->queue = queue;
+	c->queue[c->n++] = (struct waiting){ checkpoint_ref(cp), due };
 }
 
-void committer_add(struct committer *c, struct checkpoint *cp)
+void committer_add(struct committer *c, struct checkpoint *cp,
+		   unsigned delay_ms)
 {
-	add(c, cp, 0);
+	add(c, cp, draft_now() + delay_ms);
 }
 
-/* Takes what is due out of the queue; NULL if nothing is. */
-static struct checkpoint *take_locked(struct committer *c, bool all)
+/* The one that is due; NULL if none is, with when the next will be. */
+static struct checkpoint *take_locked(struct committer *c, uint64_t *ret_next)
 {
-	for (size_t i = 0; i < c->n; i++) {
-		struct checkpoint *cp = c->queue[i].cp;
+	uint64_t now = draft_now();
+	struct waiting *first = NULL;
 
-		if (!all && c->queue[i].due > now())
-			continue;
-		c->queue[i] = c->queue[--c->n];
-		return cp;
+	*ret_next = now + RETRY_MS;
+
+	/* Whoever waits longest: one that is written all the time holds up no other. */
+	for (size_t i = 0; i < c->n; i++)
+		if (!first || c->queue[i].due < first->due)
+			first = &c->queue[i];
+	if (first && first->due <= now) {
+		first->due = UINT64_MAX;
+		return first->cp;
 	}
+	if (first && first->due < *ret_next)
+		*ret_next = first->due;
 	return NULL;
 }
 
@@ -82,24 +81,21 @@ static void *commit_loop(void *arg)
 
 	pthread_mutex_lock(&c->lock);
 	while (!c->stop) {
-		struct checkpoint *cp = take_locked(c, false);
-		struct timespec until;
+		uint64_t next;
+		struct checkpoint *cp = take_locked(c, &next);
+		struct timespec until = { (time_t)(next / 1000),
+					  (long)(next % 1000) * 1000000 };
 
 		if (!cp) {
-			(void)clock_gettime(CLOCK_MONOTONIC, &until);
-			until.tv_sec += c->n ? 1 : 3600;
 			(void)pthread_cond_timedwait(&c->changed, &c->lock,
 						     &until);
 			continue;
 		}
-		c->busy = cp;
 		pthread_mutex_unlock(&c->lock);
 		/* A replaced checkpoint has nothing left to commit. */
 		if (checkpoint_commit_background(cp) < 0)
-			add(c, cp, now() + RETRY_SECONDS);
+			add(c, cp, draft_now() + RETRY_MS);
 		pthread_mutex_lock(&c->lock);
-		c->busy = NULL;
-		checkpoint_unref(cp);
 	}
 	pthread_mutex_unlock(&c->lock);
 	return NULL;
@@ -127,28 +123,27 @@ int committer_new(struct committer **ret)
 	return 0;
 }
 
-int committer_flush(struct committer *c)
+int committer_each(struct committer *c, int (*each)(struct checkpoint *cp))
 {
 	CLEANUP(free_ptr) struct checkpoint **all = NULL;
 	size_t n;
 	int first = 0;
 
+	/* They stay in the queue, which holds a reference of each. */
 	pthread_mutex_lock(&c->lock);
-	all = calloc(c->n + 1, sizeof(struct checkpoint *));
-	for (n = 0; all && n < c->n; n++)
-		all[n] = checkpoint_ref(c->queue[n].cp);
-	if (all && c->busy)
-		all[n++] = checkpoint_ref(c->busy);
+	n = c->n;
+	all = calloc(n + 1, sizeof(struct checkpoint *));
+	for (size_t i = 0; all && i < n; i++)
+		all[i] = c->queue[i].cp;
 	pthread_mutex_unlock(&c->lock);
 	if (!all)
 		return -ENOMEM;
 
 	for (size_t i = 0; i < n; i++) {
-		int r = checkpoint_commit(all[i]);
+		int r = each(all[i]);
 
 		if (first == 0)
 			first = r;
-		checkpoint_unref(all[i]);
 	}
 	return first;
 }
@@ -164,7 +159,7 @@ int committer_free(struct committer *c)
 	(void)pthread_cond_signal(&c->changed);
 	pthread_mutex_unlock(&c->lock);
 	(void)pthread_join(c->thread, NULL);
-	r = committer_flush(c);
+	r = committer_each(c, checkpoint_finish);
 	for (size_t i = 0; i < c->n; i++)
 		checkpoint_unref(c->queue[i].cp);
 	free(c->queue);

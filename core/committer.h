@@ -12,11 +12,18 @@
 struct committer;
 
 int committer_new(struct committer **ret);
-/* Commits everything, and ends the thread: 0, or the first failure. */
+/* Finishes all checkpoints it was told of, and ends the thread: 0, or the first failure. */
 int committer_free(struct committer *c);
 
-/* There is something to commit in `cp`; takes no lock of a checkpoint. */
-void committer_add(struct committer *c, struct checkpoint *cp);
+/*
+ * There is something to do for `cp` when so many milliseconds have passed; takes no lock
+ * of a checkpoint.
+ */
+void committer_add(struct committer *c, struct checkpoint *cp,
+		   unsigned delay_ms);
 
-/* Commits everything now, in the thread of the caller: 0, or the first failure. */
-int committer_flush(struct committer *c);
+/*
+ * Calls `each` for all checkpoints that it was told of, in the thread of the caller: 0, or
+ * the first failure.
+ */
+int committer_each(struct committer *c, int (*each)(struct checkpoint *cp));

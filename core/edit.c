@@ -135,6 +135,13 @@ void edit_forget(struct edit *e, struct span key)
 	e->n--;
 }
 
+struct entry *edit_find(const struct edit *e, struct span key)
+{
+	struct item **at = find(e, key);
+
+	return at ? (*at)->change.entry : NULL;
+}
+
 struct gathering {
 	struct edit *e;
 	size_t n;

@@ -28,6 +28,8 @@ void edit_forget(struct edit *e, struct span key);
 /* Adds what `older` has of other keys than `e`: for a commit that failed. */
 int edit_add_older(struct edit *e, struct edit *older);
 bool edit_has(const struct edit *e, const struct entry *entry);
+/* What will be under the key, borrowed; NULL if nothing is said of it, or it goes. */
+struct entry *edit_find(const struct edit *e, struct span key);
 
 /*
  * edit_sort() puts it in the order of keys, for edit_sorted(): an array of

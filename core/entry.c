@@ -486,17 +486,22 @@ int entry_access(const struct entry *e, const char **ret_reason)
 	return 0;
 }
 
-char *entry_describe(const struct entry *e, const char *label)
+char *key_describe(struct span key, const char *label)
 {
 	CLEANUP(buf_release) struct buf text = { 0 };
-	bool cut = e->key.len > DESCRIBED_MAX;
+	bool cut = key.len > DESCRIBED_MAX;
 
 	buf_printf(&text, "%s/", label);
-	for (size_t i = 0; i < e->key.len && i < DESCRIBED_MAX; i++)
-		buf_printf(&text, e->key.data[i] < ' ' ? "\\x%02x" : "%c",
-			   e->key.data[i]);
+	for (size_t i = 0; i < key.len && i < DESCRIBED_MAX; i++)
+		buf_printf(&text, key.data[i] < ' ' ? "\\x%02x" : "%c",
+			   key.data[i]);
 	buf_put(&text, cut ? "..." : "", cut ? 4 : 1);
 	return buf_error(&text) ? NULL : (char *)STEAL(text.data);
+}
+
+char *entry_describe(const struct entry *e, const char *label)
+{
+	return key_describe(e->key, label);
 }
 
 int entry_slice_keys(const struct entry *e,

@@ -51,6 +51,7 @@ int entry_access(const struct entry *e, const char **ret_reason);
 
 /* LABEL/KEY for a message, with what does not print escaped; to be freed. */
 char *entry_describe(const struct entry *e, const char *label);
+char *key_describe(struct span key, const char *label);
 
 /*
  * New entries.  Each of them references `x`; none is made that would have TensorFlow

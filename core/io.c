@@ -521,3 +521,81 @@ __attribute__((constructor)) static void ignore_sigio(void)
 {
 	(void)signal(SIGIO, SIG_IGN);
 }
+
+/* --- names in a mirrored directory ---------------------------------------- */
+
+int io_make_file(int dirfd, const char *name, int flags, mode_t mode)
+{
+	int fd = openat(dirfd, name,
+			flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			mode & 07777);
+
+	if (fd < 0)
+		return -errno;
+	(void)fchmod(fd, mode & 07777);
+	return fd;
+}
+
+int io_mkdir(int dirfd, const char *name, mode_t mode)
+{
+	struct stat st;
+
+	if (mkdirat(dirfd, name, mode & 07777) < 0)
+		return -errno;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		(void)fchmodat(dirfd, name,
+			       (st.st_mode & 07000) | (mode & 07777), 0);
+	return 0;
+}
+
+int io_rmdir(int dirfd, const char *name)
+{
+	return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+int io_symlink(const char *target, int dirfd, const char *name)
+{
+	return symlinkat(target, dirfd, name) < 0 ? -errno : 0;
+}
+
+int io_readlink(int dirfd, const char *name, struct buf *ret)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(dirfd, name, target, sizeof(target));
+
+	if (n < 0)
+		return -errno;
+	buf_put(ret, target, (size_t)n);
+	return buf_error(ret);
+}
+
+int io_link(int dirfd, const char *name, int to_dirfd, const char *to)
+{
+	return linkat(dirfd, name, to_dirfd, to, 0) < 0 ? -errno : 0;
+}
+
+int io_stat_link(int dirfd, const char *name, struct stat *ret)
+{
+	return fstatat(dirfd, name, ret, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+int io_set_link_attributes(int fd, const struct attributes *a)
+{
+	const struct timespec times[] = { { .tv_nsec = UTIME_OMIT }, a->mtime };
+	uid_t uid = a->set & ATTRIBUTE_UID ? a->uid : (uid_t)-1;
+	gid_t gid = a->set & ATTRIBUTE_GID ? a->gid : (gid_t)-1;
+
+	if (a->set & (ATTRIBUTE_UID | ATTRIBUTE_GID) &&
+	    fchownat(fd, "", uid, gid, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (a->set & ATTRIBUTE_MTIME &&
+	    utimensat(fd, "", times, AT_EMPTY_PATH) < 0)
+		return -errno;
+	return 0;
+}
+
+int io_rename_to(int dirfd, const char *name, int to_dirfd, const char *to,
+		 unsigned flags)
+{
+	return renameat2(dirfd, name, to_dirfd, to, flags) < 0 ? -errno : 0;
+}

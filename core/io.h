@@ -123,3 +123,25 @@ int io_unlink(int dirfd, const char *name);
 int io_lease(int fd);
 bool io_lease_broken(int fd);
 void io_lease_drop(int fd);
+
+/*
+ * --- names in a mirrored directory ---
+ *
+ * `name` is one component.  Modes are as given, whatever our umask; a directory keeps
+ * the bits that it has from the one it is in.
+ */
+/* A file that was not there, open. */
+int io_make_file(int dirfd, const char *name, int flags, mode_t mode);
+int io_mkdir(int dirfd, const char *name, mode_t mode);
+int io_rmdir(int dirfd, const char *name);
+int io_symlink(const char *target, int dirfd, const char *name);
+/* Appends the target of a link. */
+int io_readlink(int dirfd, const char *name, struct buf *ret);
+/* Not of what a symbolic link leads to, but of itself. */
+int io_link(int dirfd, const char *name, int to_dirfd, const char *to);
+int io_stat_link(int dirfd, const char *name, struct stat *ret);
+/* As io_set_attributes(), of a link that is open with O_PATH: it has no mode. */
+int io_set_link_attributes(int fd, const struct attributes *a);
+/* renameat2(2). */
+int io_rename_to(int dirfd, const char *name, int to_dirfd, const char *to,
+		 unsigned flags);

@@ -16,8 +16,6 @@
 
 #define INDEX         ".index"
 #define DATA          ".data"
-#define LATEST        "latest"
-#define STATE_MAX     (UINT64_C(16) << 20)
 #define FRESH_SECONDS 2
 /* Within this, a directory may change again without its time showing it. */
 #define TICK_NS 20000000
@@ -127,9 +125,7 @@ static bool ends_in(const char *text, const char *suffix)
 	return len > n && strcmp(text + len - n, suffix) == 0;
 }
 
-/* The length of `text` without `-NNNNN-of-MMMMM`, of five digits or more; 0 if it
- * does not end so. */
-static size_t strip_of(const char *text)
+size_t scan_stem(const char *text)
 {
 	const char *at = text + strlen(text);
 	const char *digits = at;
@@ -158,15 +154,22 @@ static const struct name *index_of(const struct names *names,
 	return find_name(names, index, strlen(index));
 }
 
-/* Whether it is a data file of a checkpoint that has an index here. */
-static bool is_shard(const struct names *names, const char *text)
+size_t scan_shard_prefix(const char *text)
 {
-	size_t len = strip_of(text);
+	size_t len = scan_stem(text);
 
 	if (len <= strlen(DATA) ||
 	    strncmp(text + len - strlen(DATA), DATA, strlen(DATA)) != 0)
-		return false;
-	return index_of(names, text, len - strlen(DATA));
+		return 0;
+	return len - strlen(DATA);
+}
+
+/* Whether it is a data file of a checkpoint that has an index here. */
+static bool is_shard(const struct names *names, const char *text)
+{
+	size_t len = scan_shard_prefix(text);
+
+	return len && index_of(names, text, len);
 }
 
 /* Whether the file ends in the footer of a table; and if not, whether it yet may. */
@@ -262,7 +265,7 @@ static int add_index(struct scan *s, int dirfd, const char *text)
 /* One file of several, all of which show as one: the first one stands for it. */
 static int add_v1(struct scan *s, const struct names *names, const char *text)
 {
-	size_t len = strip_of(text);
+	size_t len = scan_stem(text);
 
 	if (len == 0)
 		return add_checkpoint(s, text, strlen(text), true);
@@ -359,7 +362,7 @@ static int add_latest(struct scan *s, int dirfd, const struct names *names)
 	const char *name;
 
 	if (!find_name(names, STATE_FILE, strlen(STATE_FILE)) ||
-	    scan_find(s, LATEST) < s->n)
+	    scan_find(s, NAME_LATEST) < s->n)
 		return 0;
 	fd = io_open(dirfd, STATE_FILE, O_RDONLY | O_NONBLOCK);
 	if (fd < 0 || io_read_file(fd, STATE_MAX, &text) < 0 ||
@@ -369,7 +372,7 @@ static int add_latest(struct scan *s, int dirfd, const struct names *names)
 	if (buf_error(&prefix))
 		return -ENOMEM;
 	name = shown_as(s, (const char *)prefix.data);
-	return name ? add_found(s, ITEM_LATEST, LATEST, name, false) : 0;
+	return name ? add_found(s, ITEM_LATEST, NAME_LATEST, name, false) : 0;
 }
 
 int scan_directory(int dirfd, bool root, struct scan *ret)
@@ -402,6 +405,15 @@ void scan_release(struct scan *s)
 	}
 	free(s->found);
 	*s = (struct scan){ 0 };
+}
+
+void scan_drop(struct scan *s, size_t at)
+{
+	free(s->found[at].name);
+	free(s->found[at].source);
+	s->n--;
+	memmove(&s->found[at], &s->found[at + 1],
+		(s->n - at) * sizeof(*s->found));
 }
 
 size_t scan_find(const struct scan *s, const char *name)

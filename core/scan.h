@@ -14,6 +14,8 @@
 #include "core/io.h"
 #include "core/store.h"
 
+#define NAME_LATEST "latest"
+
 struct found {
 	enum item_kind kind;
 	char *name; /* as it shows: the prefix, or with `.d` if that is taken */
@@ -40,6 +42,13 @@ void scan_release(struct scan *s);
 
 /* The place of what shows as `name`, or `n`. */
 size_t scan_find(const struct scan *s, const char *name);
+/* Forgets what is at this place. */
+void scan_drop(struct scan *s, size_t at);
+
+/* The length of `text` without `-NNNNN-of-MMMMM`; 0 if it does not end so. */
+size_t scan_stem(const char *text);
+/* The length of P in `P.data-NNNNN-of-MMMMM`; 0 if it is no such name. */
+size_t scan_shard_prefix(const char *text);
 
 /*
  * What changes when the outcome of a scan may change.  A directory that changed a

@@ -27,13 +27,19 @@ struct map {
 	struct map *older; /* still in the hands of readers */
 };
 
+struct former_name {
+	struct former_name *older;
+	char *name;
+};
+
 struct shard {
 	atomic_uint refs;
 	atomic_bool dirty; /* written to since the last sync */
-	int dirfd;
+	atomic_int dirfd;
 	int32_t id;
-	char *name;
-	atomic_int fd;      /* -1 while it is missing */
+	_Atomic(char *) name;
+	struct former_name *former; /* names that it had; under the lock */
+	atomic_int fd;              /* -1 while it is missing */
 	atomic_uint epoch;  /* how often it was forgotten what is free */
 	atomic_uint faults; /* syncs that failed */
 	atomic_bool new;    /* made by us, and its name not yet synced */
@@ -68,6 +74,13 @@ static void shard_destroy(struct shard *s)
 	close_fd(&fd);
 	space_release(&s->space);
 	(void)pthread_mutex_destroy(&s->lock);
+	while (s->former) {
+		struct former_name *f = s->former;
+
+		s->former = f->older;
+		free(f->name);
+		free(f);
+	}
 	free(s->name);
 	free(s);
 }
@@ -139,6 +152,25 @@ void shard_unref(struct shard *s)
 {
 	if (s && atomic_fetch_sub(&s->refs, 1) == 1)
 		shard_destroy(s);
+}
+
+int shard_move(struct shard *s, int dirfd, const char *prefix,
+	       int32_t num_shards)
+{
+	struct former_name *f = malloc(sizeof(*f));
+	char *name = shard_file_name(prefix, s->id, num_shards);
+
+	if (!f || !name) {
+		free(f);
+		free(name);
+		return -ENOMEM;
+	}
+	LOCK_SCOPE(&s->lock);
+	*f = (struct former_name){ s->former, s->name };
+	s->former = f;
+	s->name = name;
+	s->dirfd = dirfd;
+	return 0;
 }
 
 int32_t shard_id(const struct shard *s)

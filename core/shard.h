@@ -38,6 +38,13 @@ bool shard_missing(const struct shard *s);
 struct shard *shard_ref(struct shard *s);
 void shard_unref(struct shard *s);
 
+/*
+ * Its file has got another name, and is the same.  The descriptor of the directory is
+ * borrowed as before; the old one and the old name are still used by who just looks.
+ */
+int shard_move(struct shard *s, int dirfd, const char *prefix,
+	       int32_t num_shards);
+
 int32_t shard_id(const struct shard *s);
 const char *shard_name(const struct shard *s);
 /* For reading; the shard keeps it. */

@@ -23,7 +23,6 @@
 #define SHARD_DIGITS 5
 
 /* Longer than any state file that anyone keeps under another name. */
-#define STATE_MAX (1U << 20)
 
 /* What files begin with, and what that makes them. */
 static const struct {

@@ -43,8 +43,9 @@ void spare_unref(struct spare *s)
 
 struct shard *spare_get(struct spare *s)
 {
+	if (!s)
+		return NULL;
 	LOCK_SCOPE(&s->lock);
-
 	return s->shard ? shard_ref(s->shard) : NULL;
 }
 

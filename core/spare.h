@@ -14,7 +14,7 @@ int spare_new(struct spare **ret);
 struct spare *spare_ref(struct spare *s);
 void spare_unref(struct spare *s);
 
-/* The shard, counted, or NULL. */
+/* The shard, counted, or NULL, as of a checkpoint that has no spare: of V1. */
 struct shard *spare_get(struct spare *s);
 
 /*

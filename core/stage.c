@@ -19,38 +19,35 @@ static const uint8_t zeros[CHUNK];
 
 struct stage {
 	atomic_uint refs;
-	struct entry *base;  /* the value that stands */
-	struct shard *shard; /* of `base`: where the new value goes */
-	uint64_t expected;   /* bytes that dtype and shape ask for */
+	struct shard *shard; /* where the value will go */
+	struct entry *base;  /* what it begins with, or NULL */
 
 	pthread_mutex_t lock; /* for all that follows */
+	uint64_t expected;    /* the size that the value should have */
 	int error;            /* of the first write that failed */
 	bool copied;          /* holds what it began with */
 	bool written;         /* since it was made */
-	bool finished;        /* has become an entry */
-	bool told;            /* somebody said why it has not */
+	bool finished;        /* its bytes are where they will stay */
+	bool told;            /* somebody said why it came to nothing */
 	/* Where the bytes are: in one of these, in none before the first. */
-	uint8_t *memory;     /* of `expected` bytes, where that is small */
-	struct extent *room; /* in the shard */
-	int spool;     /* an unnamed file, for more than was expected; or -1 */
-	uint64_t size; /* as the file shows it */
+	uint8_t *memory; /* of `cap` bytes, at most MEMORY_MAX */
+	size_t cap;
+	struct extent *room; /* in the shard, of `expected` bytes */
+	int spool;           /* an unnamed file, or -1 */
+	uint64_t size;       /* as the file shows it */
 	uint64_t filled; /* bytes written; from there to `size` all is zero */
 	uint32_t crc;    /* of the first `filled` bytes */
 	uint64_t fresh;  /* from the start, in order, written anew */
 	uint32_t fresh_crc;
 };
 
-static void give_room_back(struct stage *s)
-{
-	extent_unref(STEAL(s->room));
-}
-
 static void stage_free(struct stage *s)
 {
-	give_room_back(s);
+	extent_unref(s->room);
 	close_fd(&s->spool);
 	(void)pthread_mutex_destroy(&s->lock);
 	entry_unref(s->base);
+	shard_unref(s->shard);
 	free(s->memory);
 	free(s);
 }
@@ -66,8 +63,11 @@ void stage_unref(struct stage *s)
 	if (s && atomic_fetch_sub(&s->refs, 1) == 1)
 		stage_free(s);
 }
+DEFINE_CLEANUP(struct extent, extent_unref)
+DEFINE_CLEANUP(struct stage, stage_unref)
 
-int stage_new(struct entry *base, bool truncated, struct stage **ret)
+int stage_new(struct shard *shard, struct entry *base, uint64_t expected,
+	      struct stage **ret)
 {
 	struct stage *s = calloc(1, sizeof(*s));
 
@@ -75,26 +75,74 @@ int stage_new(struct entry *base, bool truncated, struct stage **ret)
 		return -ENOMEM;
 	atomic_init(&s->refs, 1);
 	(void)pthread_mutex_init(&s->lock, NULL);
-	s->base = entry_ref(base);
-	s->shard = entry_shard(base);
-	s->expected = entry_size(base);
+	s->shard = shard_ref(shard);
+	s->base = base ? entry_ref(base) : NULL;
+	s->expected = expected;
 	s->spool = -1;
-	s->copied = truncated;
-	s->size = truncated ? 0 : s->expected;
+	s->copied = !base;
+	s->size = base ? entry_size(base) : 0;
 	*ret = s;
 	return 0;
 }
 
-/* Where a value of the expected size goes: taken at the first write. */
-static int take_room_locked(struct stage *s)
+void stage_expect(struct stage *s, uint64_t expected)
 {
-	if (s->memory || s->room || s->spool >= 0)
-		return 0;
-	if (s->expected <= MEMORY_MAX) {
-		s->memory = malloc(s->expected ? s->expected : 1);
-		return s->memory ? 0 : -ENOMEM;
+	LOCK_SCOPE(&s->lock);
+	if (!s->memory && !s->room && s->spool < 0)
+		s->expected = expected;
+}
+
+/* --- where the bytes are -------------------------------------------------- */
+
+static int grow_memory_locked(struct stage *s, uint64_t end)
+{
+	size_t cap = s->cap ? s->cap : 256;
+	uint8_t *memory;
+
+	while (cap < end)
+		cap *= 2;
+	memory = s->cap < cap ? realloc(s->memory, cap) : s->memory;
+	if (!memory)
+		return -ENOMEM;
+	s->memory = memory;
+	s->cap = cap;
+	return 0;
+}
+
+/* To an unnamed file: for what has no known size, or more than that. */
+static int spill_locked(struct stage *s)
+{
+	int spool = shard_spool(s->shard);
+	int r = spool < 0 ? spool : 0;
+
+	if (r == 0 && s->memory)
+		r = io_write_at(spool, s->memory, s->filled, 0);
+	else if (r == 0 && s->filled > 0)
+		r = io_copy(shard_fd(s->shard), extent_offset(s->room), spool,
+			    0, s->filled);
+	if (r < 0) {
+		close_fd(&spool);
+		return r;
 	}
-	return shard_reserve(s->shard, s->expected, &s->room);
+	extent_unref(STEAL(s->room));
+	free(STEAL(s->memory));
+	s->cap = 0;
+	s->spool = spool;
+	return 0;
+}
+
+/* Room for the first `end` bytes, wherever it is. */
+static int take_room_locked(struct stage *s, uint64_t end)
+{
+	if (s->spool >= 0 || (s->room && end <= s->expected))
+		return 0;
+	if (!s->room && end <= MEMORY_MAX &&
+	    (s->expected <= MEMORY_MAX || s->expected == STAGE_UNKNOWN))
+		return grow_memory_locked(s, end);
+	if (!s->room && !s->memory && s->expected != STAGE_UNKNOWN &&
+	    end <= s->expected && s->expected > MEMORY_MAX)
+		return shard_reserve(s->shard, s->expected, &s->room);
+	return spill_locked(s);
 }
 
 static int put_locked(struct stage *s, const void *data, size_t n,
@@ -121,44 +169,26 @@ static int get_locked(const struct stage *s, void *buf, size_t n,
 	return 0;
 }
 
-/* More than was expected is judged at the end, and until then it must be kept. */
-static int outgrow_locked(struct stage *s)
-{
-	int spool = shard_spool(s->shard);
-	int r = spool < 0 ? spool : 0;
-
-	if (r == 0 && s->memory)
-		r = io_write_at(spool, s->memory, s->filled, 0);
-	else if (r == 0 && s->filled > 0)
-		r = io_copy(shard_fd(s->shard), extent_offset(s->room), spool,
-			    0, s->filled);
-	if (r < 0) {
-		close_fd(&spool);
-		return r;
-	}
-	give_room_back(s);
-	free(STEAL(s->memory));
-	s->spool = spool;
-	return 0;
-}
-
 /* A writer that did not truncate finds the old value in its stage. */
 static int copy_base_locked(struct stage *s)
 {
-	uint64_t from = entry_offset(s->base);
+	struct shard *from = s->copied ? NULL : entry_shard(s->base);
+	uint64_t offset = s->copied ? 0 : entry_offset(s->base);
+	uint64_t n = s->copied ? 0 : entry_size(s->base);
 	int r;
 
 	if (s->copied)
 		return 0;
 	if (s->memory)
-		r = io_read_at(shard_fd(s->shard), s->memory, s->expected,
-			       from);
+		r = io_read_at(shard_fd(from), s->memory, n, offset);
+	else if (s->room)
+		r = shard_copy(from, offset, s->shard, extent_offset(s->room),
+			       n);
 	else
-		r = shard_copy(s->shard, from, s->shard, extent_offset(s->room),
-			       s->expected);
+		r = io_copy(shard_fd(from), offset, s->spool, 0, n);
 	if (r < 0)
 		return r;
-	s->filled = s->expected;
+	s->filled = n;
 	s->crc = entry_crc32c(s->base);
 	s->copied = true;
 	return 0;
@@ -167,13 +197,12 @@ static int copy_base_locked(struct stage *s)
 /* Makes the stage fit to hold its first `end` bytes. */
 static int prepare_locked(struct stage *s, uint64_t end)
 {
-	int r = take_room_locked(s);
+	int r;
 
-	if (r == 0)
-		r = copy_base_locked(s);
-	if (r == 0 && end > s->expected && s->spool < 0)
-		r = outgrow_locked(s);
-	return r;
+	if (!s->copied && end < entry_size(s->base))
+		end = entry_size(s->base);
+	r = take_room_locked(s, end);
+	return r < 0 ? r : copy_base_locked(s);
 }
 
 /* Adds `data` at the end of what is filled. */
@@ -357,15 +386,22 @@ int stage_resize(struct stage *s, uint64_t size)
 	return r;
 }
 
-struct entry *stage_base(const struct stage *s)
-{
-	return s->base;
-}
-
 bool stage_written(struct stage *s)
 {
 	LOCK_SCOPE(&s->lock);
-	return s->written && !s->finished;
+	return s->written;
+}
+
+void stage_mark(struct stage *s)
+{
+	LOCK_SCOPE(&s->lock);
+	s->written = true;
+}
+
+int stage_error(struct stage *s)
+{
+	LOCK_SCOPE(&s->lock);
+	return s->error;
 }
 
 bool stage_tell(struct stage *s)
@@ -421,56 +457,123 @@ ssize_t stage_read(struct stage *s, void *buf, size_t n, uint64_t offset)
 	return r;
 }
 
-/* Writes to the shard what was kept elsewhere. */
-static int settle_locked(struct stage *s)
+int stage_load(struct stage *s, const void *data, size_t n)
 {
-	int r = shard_reserve(s->shard, s->expected, &s->room);
+	LOCK_SCOPE(&s->lock);
+	int r = write_locked(s, data, n, s->size);
 
+	s->error = r;
+	return r;
+}
+
+/* --- from stage to stage ------------------------------------------------- */
+
+static int copy_locked(struct stage *s, const struct entry *from)
+{
+	uint64_t n = entry_size(from);
+	int fd = shard_fd(entry_shard(from));
+	int r;
+
+	if (s->finished || s->filled || s->size)
+		return -EBUSY;
+	r = take_room_locked(s, n);
 	if (r < 0)
 		return r;
 	if (s->memory)
-		return shard_write(s->shard, s->memory, s->expected,
-				   extent_offset(s->room));
-	return shard_fill(s->shard, extent_offset(s->room), s->spool,
-			  s->expected);
-}
-
-static int finish_locked(struct stage *s, struct entry **ret)
-{
-	int r;
-
-	if (s->finished)
-		return -EBUSY;
-	if (s->error)
-		return s->error;
-	if (!s->written)
-		return -EAGAIN;
-	if (s->size != s->expected)
-		return -EINVAL;
-
-	r = prepare_locked(s, s->size);
-	if (r == 0)
-		r = fill_locked(s, s->size);
-	if (r == 0 && !s->room)
-		r = settle_locked(s);
-	if (r == 0)
-		r = entry_replace(s->base, s->room,
-				  s->fresh == s->size ? s->fresh_crc : s->crc,
-				  ret);
-	if (r < 0) {
-		s->error = r;
+		r = io_read_at(fd, s->memory, n, entry_offset(from));
+	else if (s->room)
+		r = shard_copy(entry_shard(from), entry_offset(from), s->shard,
+			       extent_offset(s->room), n);
+	else
+		r = io_copy(fd, entry_offset(from), s->spool, 0, n);
+	if (r < 0)
 		return r;
-	}
-	s->finished = true;
+	s->filled = s->size = n;
+	s->crc = entry_crc32c(from);
+	s->copied = s->written = true;
 	return 0;
 }
 
-int stage_finish(struct stage *s, struct entry **ret)
+int stage_copy(struct stage *s, const struct entry *from)
 {
-	int r;
+	LOCK_SCOPE(&s->lock);
+	return s->error ? s->error : copy_locked(s, from);
+}
 
-	pthread_mutex_lock(&s->lock);
-	r = finish_locked(s, ret);
-	pthread_mutex_unlock(&s->lock);
+int stage_clone(struct stage *s, struct stage **ret)
+{
+	CLEANUP(stage_unrefp) struct stage *copy = NULL;
+	CLEANUP(free_ptr) uint8_t *chunk = malloc(CHUNK);
+	int r = chunk ? stage_new(s->shard, NULL, STAGE_UNKNOWN, &copy)
+		      : -ENOMEM;
+
+	for (uint64_t at = 0; r == 0; at += CHUNK) {
+		ssize_t n = stage_read(s, chunk, CHUNK, at);
+
+		if (n < 0)
+			return (int)n;
+		if (n == 0)
+			break;
+		r = stage_write(copy, chunk, (size_t)n, at);
+	}
+	if (r == 0)
+		*ret = STEAL(copy);
+	return r;
+}
+
+/* --- the end --------------------------------------------------------------- */
+
+/* Writes to the shard what was kept elsewhere. */
+static int settle_locked(struct stage *s)
+{
+	CLEANUP(extent_unrefp) struct extent *room = NULL;
+	int r = shard_reserve(s->shard, s->size, &room);
+
+	if (r == 0 && s->size > 0)
+		r = s->memory ? shard_write(s->shard, s->memory, s->size,
+					    extent_offset(room))
+			      : shard_fill(s->shard, extent_offset(room),
+					   s->spool, s->size);
+	if (r == 0)
+		s->room = STEAL(room);
+	return r;
+}
+
+static int store_locked(struct stage *s)
+{
+	int r = prepare_locked(s, s->size);
+
+	if (r == 0)
+		r = fill_locked(s, s->size);
+	s->error = r;
+	/* Where this fails, all bytes are still where they were: for another time. */
+	if (r == 0 && !s->room)
+		r = settle_locked(s);
+	if (r == 0 && s->size < extent_size(s->room))
+		extent_shrink(s->room, s->size);
+	return r;
+}
+
+int stage_store(struct stage *s, struct extent **ret, uint32_t *ret_crc32c)
+{
+	LOCK_SCOPE(&s->lock);
+	int r = s->finished ? -EBUSY : s->error;
+
+	if (r == 0)
+		r = store_locked(s);
+	if (r < 0)
+		return r;
+	s->finished = true;
+	*ret = extent_ref(s->room);
+	*ret_crc32c = s->fresh == s->size ? s->fresh_crc : s->crc;
+	return 0;
+}
+
+int stage_end(struct stage *s)
+{
+	LOCK_SCOPE(&s->lock);
+	int r = s->finished ? -EBUSY : s->error;
+
+	s->finished = true;
 	return r;
 }

@@ -3,10 +3,10 @@
  *
  * A stage stands beside the value it may replace: who reads the variable through
  * the mount sees it, the checkpoint on disk does not.  Small values are staged in
- * memory, larger ones where they will stay, in room at the end of the shard; so a
- * value is written once.  What grows beyond its dtype and shape goes to an unnamed
- * file beside the shard.  When it has the size that its dtype and shape ask for, it
- * becomes an entry; a stage that is dropped gives its room back.
+ * memory; larger ones, where their size is known, in the room of the shard where they
+ * will stay, so that they are written once; all others in an unnamed file beside the
+ * shard.  What it holds in the end, and whether that is a value, is for others to
+ * judge.  A stage that is dropped gives its room back.
  *
  * The checksum follows the writes, whatever their order: bytes at the end extend
  * it, bytes over others patch it, and no value is read again to be summed up.
@@ -22,23 +22,37 @@
 
 #include "core/entry.h"
 
+struct extent;
+struct shard;
 struct stage;
 
+#define STAGE_UNKNOWN UINT64_MAX
+
 /*
- * A stage for a new value of `base`; empty if `truncated`, otherwise a copy of the
- * value, which is made when it is first written to.  shard_edit() has said that the
- * shard of `base` may be edited.
+ * A stage for a value that will go to `shard`.  It begins with the bytes of `base`, which
+ * are copied when it is first written to; empty where `base` is NULL.  `expected` is the
+ * size that the value should have, or STAGE_UNKNOWN.
  */
-int stage_new(struct entry *base, bool truncated, struct stage **ret);
+int stage_new(struct shard *shard, struct entry *base, uint64_t expected,
+	      struct stage **ret);
+/* A copy of what `s` holds, for the same shard. */
+int stage_clone(struct stage *s, struct stage **ret);
 struct stage *stage_ref(struct stage *s);
 void stage_unref(struct stage *s);
 
-/* The value that stands until it is finished; borrowed. */
-struct entry *stage_base(const struct stage *s);
+/* What is now known of its size; of no effect once something was written. */
+void stage_expect(struct stage *s, uint64_t expected);
+/* Appends what it begins with: nothing that anybody wrote. */
+int stage_load(struct stage *s, const void *data, size_t n);
 uint64_t stage_size(struct stage *s);
 
-/* Whether anything was written that was not judged. */
+/* Whether anything was written to it, or it was given a size. */
 bool stage_written(struct stage *s);
+
+/* Its size alone is what was written. */
+void stage_mark(struct stage *s);
+/* The fault of an earlier write, or 0. */
+int stage_error(struct stage *s);
 
 /* True once: for the one line that says why it came to nothing. */
 bool stage_tell(struct stage *s);
@@ -54,9 +68,16 @@ int stage_resize(struct stage *s, uint64_t size);
 ssize_t stage_read(struct stage *s, void *buf, size_t n, uint64_t offset);
 
 /*
- * Judges: the new entry if the stage has the right size; -EINVAL if it has not;
- * -EAGAIN if nothing was written to it, so that there is nothing to judge; -EBUSY
- * if it was finished before; the fault of an earlier write.  Bytes are written but
- * not synced.
+ * Makes an empty stage hold the value of `from`, with its checksum, and without the bytes
+ * passing through our hands.  -EBUSY if it is not empty.
  */
-int stage_finish(struct stage *s, struct entry **ret);
+int stage_copy(struct stage *s, const struct entry *from);
+
+/*
+ * Puts the bytes where they will stay, not synced: their room, to be released, and
+ * their checksum.  -EBUSY if that was done before; the fault of an earlier write.  From
+ * then on nothing can be written to it.
+ */
+int stage_store(struct stage *s, struct extent **ret, uint32_t *ret_crc32c);
+/* The same for who has stored something else in their place. */
+int stage_end(struct stage *s);

@@ -118,8 +118,9 @@ static bool get_quoted(struct span *s, uint8_t quote, struct buf *ret)
 	return true;
 }
 
-/* Strings side by side are one, as in C. */
-static bool get_string(struct span *s, struct buf *ret)
+/* Strings side by side are one, as in C; `ret_written` is where they all stand. */
+static bool get_string(struct span *s, struct buf *ret,
+		       struct span *ret_written)
 {
 	bool found = false;
 
@@ -130,9 +131,12 @@ static bool get_string(struct span *s, struct buf *ret)
 		quote = peek(*s);
 		if (quote != '"' && quote != '\'')
 			return found;
+		if (!found)
+			ret_written->data = s->data;
 		(void)skip(s, quote);
 		if (!get_quoted(s, quote, ret))
 			return false;
+		ret_written->len = (size_t)(s->data - ret_written->data);
 	}
 }
 
@@ -159,7 +163,8 @@ static bool get_word(struct span *s, bool (*belongs)(uint8_t), struct span *ret)
 }
 
 /* A decimal number as float() of Python takes it, with an `f` if one likes. */
-static bool get_number(struct span *s, struct buf *ret)
+static bool get_number(struct span *s, struct buf *ret,
+		       struct span *ret_written)
 {
 	char text[64] = { 0 };
 	struct span word;
@@ -174,19 +179,20 @@ static bool get_number(struct span *s, struct buf *ret)
 	    end[strspn(end, "fF")])
 		return false;
 	buf_put(ret, word.data, word.len);
+	*ret_written = word;
 	return true;
 }
 
 static const struct field {
 	const char *name;
-	bool (*get)(struct span *s, struct buf *ret);
+	bool (*get)(struct span *s, struct buf *ret, struct span *ret_written);
+	enum state_field id;
 	bool repeated;
-	bool is_latest;
 } fields[] = {
-	{ "model_checkpoint_path", get_string, false, true },
-	{ "all_model_checkpoint_paths", get_string, true, false },
-	{ "all_model_checkpoint_timestamps", get_number, true, false },
-	{ "last_preserved_timestamp", get_number, false, false },
+	{ "model_checkpoint_path", get_string, STATE_LATEST, false },
+	{ "all_model_checkpoint_paths", get_string, STATE_PATH, true },
+	{ "all_model_checkpoint_timestamps", get_number, STATE_TIME, true },
+	{ "last_preserved_timestamp", get_number, STATE_PRESERVED, false },
 };
 
 static const struct field *find_field(struct span name)
@@ -197,53 +203,84 @@ static const struct field *find_field(struct span name)
 	return NULL;
 }
 
-/* One value, or where the field is repeated also `[a, b]`. */
-static bool get_values(struct span *s, const struct field *field,
-		       struct buf *ret)
-{
-	if (!field->repeated || !skip_mark(s, '['))
-		return field->get(s, ret);
-	if (skip_mark(s, ']'))
-		return true;
+/* Who is told of each value. */
+struct visit {
+	state_visitor *visitor;
+	void *arg;
+};
 
-	do {
-		if (!field->get(s, ret))
-			return false;
-	} while (skip_mark(s, ','));
-	return skip_mark(s, ']');
-}
-
-/* One `name: value`.  A path in it takes the place of what `latest` was. */
-static bool get_field(struct span *s, struct buf *latest)
+static int get_value(struct span *s, const struct field *field,
+		     const struct visit *visit)
 {
 	CLEANUP(buf_release) struct buf value = { 0 };
-	const struct field *field;
-	struct span name;
+	struct span written = { 0 };
 
-	if (!get_word(s, is_name_byte, &name))
-		return false;
-	field = find_field(name);
-	if (!field || !skip_mark(s, ':') || !get_values(s, field, &value))
-		return false;
-	if (!skip_mark(s, ','))
-		(void)skip_mark(s, ';');
-
-	if (field->is_latest) {
-		struct buf old = *latest;
-
-		*latest = value;
-		value = old;
-	}
-	return true;
+	if (!field->get(s, &value, &written))
+		return -EINVAL;
+	if (buf_error(&value))
+		return buf_error(&value);
+	return visit->visitor(visit->arg, field->id, written, buf_span(&value));
 }
 
-/* The latest checkpoint's path, as it is written. */
-static int get_state(struct span text, struct buf *ret)
+/* One value, or where the field is repeated also `[a, b]`. */
+static int get_values(struct span *s, const struct field *field,
+		      const struct visit *visit)
 {
-	for (skip_blank(&text); text.len > 0; skip_blank(&text))
-		if (!get_field(&text, ret))
-			return -EINVAL;
-	return buf_error(ret);
+	int r;
+
+	if (!field->repeated || !skip_mark(s, '['))
+		return get_value(s, field, visit);
+	if (skip_mark(s, ']'))
+		return 0;
+
+	do {
+		r = get_value(s, field, visit);
+		if (r < 0)
+			return r;
+	} while (skip_mark(s, ','));
+	return skip_mark(s, ']') ? 0 : -EINVAL;
+}
+
+/* One `name: value`. */
+static int get_field(struct span *s, const struct visit *visit)
+{
+	const struct field *field;
+	struct span name;
+	int r;
+
+	if (!get_word(s, is_name_byte, &name))
+		return -EINVAL;
+	field = find_field(name);
+	if (!field || !skip_mark(s, ':'))
+		return -EINVAL;
+	r = get_values(s, field, visit);
+	if (r == 0 && !skip_mark(s, ','))
+		(void)skip_mark(s, ';');
+	return r;
+}
+
+int state_each(struct span text, state_visitor *visitor, void *arg)
+{
+	const struct visit visit = { visitor, arg };
+	int r = 0;
+
+	for (skip_blank(&text); r == 0 && text.len > 0; skip_blank(&text))
+		r = get_field(&text, &visit);
+	return r;
+}
+
+/* A path takes the place of what the latest was. */
+static int note_latest(void *arg, enum state_field field, struct span written,
+		       struct span value)
+{
+	struct buf *latest = arg;
+
+	(void)written;
+	if (field != STATE_LATEST)
+		return 0;
+	latest->len = 0;
+	buf_put(latest, value.data, value.len);
+	return buf_error(latest);
 }
 
 static struct span last_component(struct span path)
@@ -282,17 +319,25 @@ static bool is_entry_name(struct span name)
 	       !span_equal(name, span_of(".."));
 }
 
+bool state_path_name(struct span path, struct span *ret)
+{
+	struct span name = cut_shard_pattern(last_component(path));
+
+	if (!is_entry_name(name))
+		return false;
+	*ret = name;
+	return true;
+}
+
 int state_latest(struct span text, struct buf *out)
 {
 	CLEANUP(buf_release) struct buf path = { 0 };
-	int r = get_state(text, &path);
+	int r = state_each(text, note_latest, &path);
 	struct span name;
 
 	if (r < 0)
 		return r;
-
-	name = cut_shard_pattern(last_component(buf_span(&path)));
-	if (!is_entry_name(name))
+	if (!state_path_name(buf_span(&path), &name))
 		return -ENOENT;
 	buf_put(out, name.data, name.len);
 	return buf_error(out);

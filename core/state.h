@@ -8,9 +8,12 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "core/coding.h"
 
 #define STATE_FILE "checkpoint"
+#define STATE_MAX  (UINT64_C(16) << 20) /* a longer one is not read */
 
 /*
  * Appends the last path component of model_checkpoint_path to `out`: a name in the
@@ -22,3 +25,21 @@
  * whole file).
  */
 int state_latest(struct span text, struct buf *out);
+
+enum state_field {
+	STATE_LATEST,    /* model_checkpoint_path */
+	STATE_PATH,      /* one of all_model_checkpoint_paths */
+	STATE_TIME,      /* one of all_model_checkpoint_timestamps */
+	STATE_PRESERVED, /* last_preserved_timestamp */
+};
+
+/*
+ * Is told of each value: `written` is how it stands in the text, quotes and all.  What
+ * is negative ends state_each(), which then answers that.
+ */
+typedef int state_visitor(void *arg, enum state_field field,
+			  struct span written, struct span value);
+int state_each(struct span text, state_visitor *visitor, void *arg);
+
+/* The name that a path of it ends in, as state_latest(); part of `path`. */
+bool state_path_name(struct span path, struct span *ret);

@@ -1,65 +1,12 @@
 #include "core/tree.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "core/cleanup.h"
-#include "core/name.h"
-
-struct node {
-	atomic_uint refs;
-	enum node_kind kind;
-	bool dotted; /* a scope that shows as NAME.d */
-	bool dead;
-	unsigned generation; /* of the last put */
-	uint64_t id;         /* scopes and links; a variable has its own */
-	uint64_t place;      /* among its siblings */
-	struct node *parent; /* not counted: children go before it */
-	struct node *next;   /* in the same bucket */
-	struct variable *variable;
-	struct node *target;    /* of a link; counted */
-	struct node **children; /* of a scope, by place; counted */
-	size_t n_children;
-	size_t cap_children;
-	struct span name; /* as it shows, without `.d` */
-	struct span raw;  /* the component, of a cut name only */
-	uint8_t bytes[];  /* of name and raw */
-};
-
-struct tree {
-	struct node *root;
-	unsigned generation;
-	bool told; /* whether the observer is: not while a tree is first built */
-	uint64_t next_place;
-	struct node **buckets; /* by parent, class and name */
-	uint64_t seed;    /* so that nobody makes names that share a bucket */
-	size_t n_buckets; /* a power of two */
-	size_t n_nodes;
-	uint64_t (*next_id)(void *arg);
-	tree_observer *observer;
-	void *arg;
-};
-
-struct node *node_ref(struct node *n)
-{
-	atomic_fetch_add(&n->refs, 1);
-	return n;
-}
-
-/* One deep: the target of a link is a scope, which has none. */
-// NOLINTNEXTLINE(misc-no-recursion)
-void node_unref(struct node *n)
-{
-	if (!n || atomic_fetch_sub(&n->refs, 1) != 1)
-		return;
-	variable_unref(n->variable);
-	node_unref(n->target);
-	free(n->children);
-	free(n);
-}
+#include "core/tree_inside.h"
 
 static struct node *node_new(struct tree *t, enum node_kind kind,
 			     struct span name, struct span raw)
@@ -70,6 +17,7 @@ static struct node *node_new(struct tree *t, enum node_kind kind,
 		return NULL;
 	atomic_init(&n->refs, 1);
 	n->kind = kind;
+	n->shows = kind == NODE_VARIABLE ? SHOWS_ALL : SHOWS_VALUE;
 	n->id = kind == NODE_VARIABLE ? 0 : t->next_id(t->arg);
 	n->place = t->next_place++;
 	if (name.len)
@@ -85,8 +33,8 @@ static struct node *node_new(struct tree *t, enum node_kind kind,
  * Scopes are found apart from what is no scope: so NAME and NAME.d have one name.
  * FNV-1a, seeded.
  */
-static size_t bucket_of(const struct tree *t, const struct node *parent,
-			bool scope, struct span name)
+size_t tree_bucket(const struct tree *t, const struct node *parent, bool scope,
+		   struct span name)
 {
 	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ t->seed ^ parent->id ^
 		     (scope ? UINT64_C(1) << 63 : 0);
@@ -97,10 +45,10 @@ static size_t bucket_of(const struct tree *t, const struct node *parent,
 	return h & (t->n_buckets - 1);
 }
 
-static struct node **find_slot(const struct tree *t, const struct node *parent,
-			       bool scope, struct span name)
+struct node **tree_slot(const struct tree *t, const struct node *parent,
+			bool scope, struct span name)
 {
-	struct node **at = &t->buckets[bucket_of(t, parent, scope, name)];
+	struct node **at = &t->buckets[tree_bucket(t, parent, scope, name)];
 
 	while (*at && !((*at)->parent == parent &&
 			((*at)->kind == NODE_SCOPE) == scope &&
@@ -120,8 +68,8 @@ static int grow_buckets(struct tree *t)
 	for (size_t i = 0; i < t->n_buckets; i++) {
 		while (t->buckets[i]) {
 			struct node *n = t->buckets[i];
-			size_t to = bucket_of(&larger, n->parent,
-					      n->kind == NODE_SCOPE, n->name);
+			size_t to = tree_bucket(&larger, n->parent,
+						n->kind == NODE_SCOPE, n->name);
 
 			t->buckets[i] = n->next;
 			n->next = larger.buckets[to];
@@ -129,12 +77,14 @@ static int grow_buckets(struct tree *t)
 		}
 	}
 	free(t->buckets);
-	*t = larger;
+	/* Only these: the root is read without a lock. */
+	t->buckets = larger.buckets;
+	t->n_buckets = larger.n_buckets;
 	return 0;
 }
 
 int tree_new(uint64_t (*next_id)(void *arg), tree_observer *observer, void *arg,
-	     struct tree **ret)
+	     struct cuts *cuts, uint64_t root_id, struct tree **ret)
 {
 	struct tree *t = calloc(1, sizeof(*t));
 	int r;
@@ -144,6 +94,7 @@ int tree_new(uint64_t (*next_id)(void *arg), tree_observer *observer, void *arg,
 	t->next_id = next_id;
 	t->observer = observer;
 	t->arg = arg;
+	t->cuts = cuts;
 	(void)getrandom(&t->seed, sizeof(t->seed), 0);
 	r = grow_buckets(t);
 	if (r == 0) {
@@ -151,6 +102,8 @@ int tree_new(uint64_t (*next_id)(void *arg), tree_observer *observer, void *arg,
 				   (struct span){ 0 });
 		r = t->root ? 0 : -ENOMEM;
 	}
+	if (r == 0 && root_id)
+		t->root->id = root_id;
 	if (r < 0)
 		tree_free(t);
 	else
@@ -163,8 +116,13 @@ struct node *tree_root(const struct tree *t)
 	return t->root;
 }
 
+struct cuts *tree_cuts(const struct tree *t)
+{
+	return t->cuts;
+}
+
 /* Tells that what shows under the name of `n` is not what it was. */
-static void tell(const struct tree *t, const struct node *n)
+void tree_tell(const struct tree *t, const struct node *n)
 {
 	static const enum name_suffix sidecars[] = { NAME_PLAIN, NAME_SHAPE,
 						     NAME_DTYPE };
@@ -181,38 +139,21 @@ static void tell(const struct tree *t, const struct node *n)
 }
 
 /* From here on a scope of the name shows as NAME.d. */
-static void make_dotted(struct tree *t, struct node *scope)
+void tree_make_dotted(struct tree *t, struct node *scope)
 {
 	if (scope->dotted)
 		return;
-	tell(t, scope);
+	tree_tell(t, scope);
 	scope->dotted = true;
-	tell(t, scope);
-}
-
-static int add_child(struct node *parent, struct node *n)
-{
-	if (parent->n_children == parent->cap_children) {
-		size_t cap = parent->cap_children ? 2 * parent->cap_children
-						  : 4;
-		struct node **children = reallocarray(parent->children, cap,
-						      sizeof(*children));
-
-		if (!children)
-			return -ENOMEM;
-		parent->children = children;
-		parent->cap_children = cap;
-	}
-	parent->children[parent->n_children++] = n;
-	return 0;
+	tree_tell(t, scope);
 }
 
 /* Enters a new node, which the tree then owns, and settles who has the `.d`. */
-static int enter(struct tree *t, struct node *parent, struct node *n)
+int tree_enter(struct tree *t, struct node *parent, struct node *n)
 {
 	bool scope = n->kind == NODE_SCOPE;
 	struct node **slot;
-	int r = add_child(parent, n);
+	int r = node_add_child(parent, n);
 
 	if (r < 0)
 		return r;
@@ -220,19 +161,14 @@ static int enter(struct tree *t, struct node *parent, struct node *n)
 		(void)grow_buckets(t); /* without it, only slower */
 	n->parent = parent;
 	n->generation = t->generation;
-	slot = &t->buckets[bucket_of(t, parent, scope, n->name)];
+	slot = &t->buckets[tree_bucket(t, parent, scope, n->name)];
 	n->next = *slot;
 	*slot = n;
-	tell(t, n);
+	if (n->raw.len && t->cuts)
+		(void)cuts_add(t->cuts, n->name, n->raw);
+	tree_tell(t, n);
 	return 0;
 }
-
-/* Where a component stands, or would: its name, settled against cut ones. */
-struct put {
-	struct buf name;
-	struct span raw;   /* kept if the name is cut */
-	struct node *node; /* what has the name, or NULL */
-};
 
 /* Another component of the same length of hash: only where someone tried. */
 static bool collides(const struct node *n, struct span component)
@@ -241,18 +177,18 @@ static bool collides(const struct node *n, struct span component)
 }
 
 /* A scope that shares its name with a variable or link shows as NAME.d from now on. */
-static void settle_dot(struct tree *t, struct node *parent, struct span name)
+void tree_settle_dot(struct tree *t, struct node *parent, struct span name)
 {
-	struct node *scope = *find_slot(t, parent, true, name);
-	const struct node *other = *find_slot(t, parent, false, name);
+	struct node *scope = *tree_slot(t, parent, true, name);
+	const struct node *other = *tree_slot(t, parent, false, name);
 
 	if (scope && other && scope->generation == t->generation &&
-	    other->generation == t->generation)
-		make_dotted(t, scope);
+	    other->generation == t->generation && other->shows & SHOWS_VALUE)
+		tree_make_dotted(t, scope);
 }
 
-static int find_put(struct tree *t, struct node *parent, bool scope,
-		    struct span component, bool escape, struct put *ret)
+int tree_find_put(const struct tree *t, const struct node *parent, bool scope,
+		  struct span component, bool escape, struct put *ret)
 {
 	for (unsigned attempt = 0;; attempt++) {
 		ret->name.len = 0;
@@ -266,7 +202,7 @@ static int find_put(struct tree *t, struct node *parent, bool scope,
 		ret->raw = name_is_cut(buf_span(&ret->name))
 				   ? component
 				   : (struct span){ 0 };
-		ret->node = *find_slot(t, parent, scope, buf_span(&ret->name));
+		ret->node = *tree_slot(t, parent, scope, buf_span(&ret->name));
 		if (!ret->node || !collides(ret->node, component))
 			return 0;
 	}
@@ -276,18 +212,18 @@ int tree_put_scope(struct tree *t, struct node *parent, struct span component,
 		   struct node **ret)
 {
 	struct put put = { 0 };
-	int r = find_put(t, parent, true, component, false, &put);
+	int r = tree_find_put(t, parent, true, component, false, &put);
 
 	if (r == 0 && !put.node) {
 		put.node = node_new(t, NODE_SCOPE, buf_span(&put.name),
 				    put.raw);
-		r = put.node ? enter(t, parent, put.node) : -ENOMEM;
+		r = put.node ? tree_enter(t, parent, put.node) : -ENOMEM;
 		if (r < 0)
 			node_unref(STEAL(put.node));
 	}
 	if (r == 0) {
 		put.node->generation = t->generation;
-		settle_dot(t, parent, put.node->name);
+		tree_settle_dot(t, parent, put.node->name);
 		*ret = put.node;
 	}
 	buf_release(&put.name);
@@ -295,12 +231,15 @@ int tree_put_scope(struct tree *t, struct node *parent, struct span component,
 }
 
 /* Makes `n`, a variable or a link, lead to `v` or `target`. */
-static void lead(struct tree *t, struct node *n, struct variable *v,
-		 struct node *target)
+void tree_lead_node(struct tree *t, struct node *n, struct variable *v,
+		    struct node *target)
 {
 	struct variable *old_variable = n->variable;
 	struct node *old_target = n->target;
 
+	if (n->ghost)
+		n->since = 0;
+	n->shows = v ? SHOWS_ALL : SHOWS_VALUE;
 	n->kind = v ? NODE_VARIABLE : NODE_LINK;
 	n->variable = v ? variable_ref(v) : NULL;
 	n->target = target ? node_ref(target) : NULL;
@@ -309,21 +248,24 @@ static void lead(struct tree *t, struct node *n, struct variable *v,
 	else if (n->id == 0)
 		n->id = t->next_id(t->arg);
 
-	if (old_variable)
+	if (old_variable && !n->ghost)
 		variable_add_link(old_variable, -1);
+	node_set_ghost(n, false);
 	variable_unref(old_variable);
 	node_unref(old_target);
 }
 
 /* One of `v` and `target` is NULL. */
-static int put_file(struct tree *t, struct node *parent, const struct put *put,
-		    struct variable *v, struct node *target, struct node **ret)
+int tree_put_file(struct tree *t, struct node *parent, const struct put *put,
+		  struct variable *v, struct node *target, struct node **ret)
 {
 	struct node *n = put->node;
 	int r;
 
-	if (n && n->variable == v && n->target == target) {
+	if (n && !n->ghost && n->variable == v && n->target == target) {
 		n->generation = t->generation;
+		n->kept = false;
+		tree_show(t, n, v ? SHOWS_ALL : SHOWS_VALUE);
 		*ret = n;
 		return 0;
 	}
@@ -332,10 +274,11 @@ static int put_file(struct tree *t, struct node *parent, const struct put *put,
 	if (n) {
 		/* A variable has more names than a link. */
 		if (n->variable && !v)
-			tell(t, n);
+			tree_tell(t, n);
 		n->generation = t->generation;
-		lead(t, n, v, target);
-		tell(t, n);
+		n->kept = false;
+		tree_lead_node(t, n, v, target);
+		tree_tell(t, n);
 		*ret = n;
 		return 0;
 	}
@@ -343,8 +286,8 @@ static int put_file(struct tree *t, struct node *parent, const struct put *put,
 		     put->raw);
 	if (!n)
 		return -ENOMEM;
-	lead(t, n, v, target);
-	r = enter(t, parent, n);
+	tree_lead_node(t, n, v, target);
+	r = tree_enter(t, parent, n);
 	if (r < 0)
 		node_unref(n);
 	else
@@ -357,12 +300,12 @@ int tree_put_variable(struct tree *t, struct node *parent,
 		      struct node **ret)
 {
 	struct put put = { 0 };
-	int r = find_put(t, parent, false, component, escape, &put);
+	int r = tree_find_put(t, parent, false, component, escape, &put);
 
 	if (r == 0)
-		r = put_file(t, parent, &put, v, NULL, ret);
+		r = tree_put_file(t, parent, &put, v, NULL, ret);
 	if (r == 0)
-		settle_dot(t, parent, (*ret)->name);
+		tree_settle_dot(t, parent, (*ret)->name);
 	buf_release(&put.name);
 	return r;
 }
@@ -372,29 +315,30 @@ int tree_put_link(struct tree *t, struct node *parent, struct span component,
 {
 	struct put put = { 0 };
 	struct node *n;
-	int r = find_put(t, parent, false, component, false, &put);
+	int r = tree_find_put(t, parent, false, component, false, &put);
 
 	if (r == 0)
-		r = put_file(t, parent, &put, NULL, target, &n);
+		r = tree_put_file(t, parent, &put, NULL, target, &n);
 	if (r == 0)
-		settle_dot(t, parent, n->name);
+		tree_settle_dot(t, parent, n->name);
 	buf_release(&put.name);
 	return r;
 }
 
 /* Takes `n` out of the table of names, and its variable's count of links. */
-static void leave(struct tree *t, struct node *n)
+void tree_leave(struct tree *t, struct node *n)
 {
-	struct node **at = &t->buckets[bucket_of(
+	struct node **at = &t->buckets[tree_bucket(
 		t, n->parent, n->kind == NODE_SCOPE, n->name)];
 
 	while (*at != n)
 		at = &(*at)->next;
 	*at = n->next;
 	t->n_nodes--;
-	if (n->variable)
+	if (n->variable && !n->ghost)
 		variable_add_link(n->variable, -1);
-	tell(t, n);
+	n->parent->n_ghosts -= n->ghost;
+	tree_tell(t, n);
 	n->dead = true;
 	n->parent = NULL;
 	node_unref(n);
@@ -405,6 +349,12 @@ void tree_begin(struct tree *t)
 	t->root->generation = ++t->generation;
 }
 
+static bool survives(const struct tree *t, const struct node *n)
+{
+	return n->generation == t->generation || (n->kept && !n->ghost) ||
+	       (n->kind == NODE_SCOPE && n->n_children > 0);
+}
+
 /* Drops the children of `scope` that are of an earlier generation. */
 static void sweep(struct tree *t, struct node *scope, bool all)
 {
@@ -413,10 +363,12 @@ static void sweep(struct tree *t, struct node *scope, bool all)
 	for (size_t i = 0; i < scope->n_children; i++) {
 		struct node *n = scope->children[i];
 
-		if (all || n->generation != t->generation)
-			leave(t, n);
-		else
-			scope->children[kept++] = n;
+		if (all || !survives(t, n)) {
+			tree_leave(t, n);
+			continue;
+		}
+		n->generation = t->generation;
+		scope->children[kept++] = n;
 	}
 	scope->n_children = kept;
 }
@@ -465,88 +417,16 @@ void tree_free(struct tree *t)
 	free(t);
 }
 
-enum node_kind node_kind(const struct node *n)
+struct node *tree_find_file(const struct tree *t, const struct node *scope,
+			    struct span stem)
 {
-	return n->kind;
-}
-
-uint64_t node_id(const struct node *n)
-{
-	return n->id;
-}
-
-struct variable *node_variable(const struct node *n)
-{
-	return n->variable;
-}
-
-struct node *node_parent(const struct node *n)
-{
-	return n->parent;
-}
-
-bool node_dead(const struct node *n)
-{
-	return n->dead;
-}
-
-size_t node_children(const struct node *n)
-{
-	return n->n_children;
-}
-
-void node_put_name(const struct node *n, struct buf *out)
-{
-	buf_put(out, n->name.data, n->name.len);
-	if (n->dotted)
-		buf_printf(out, "%s", name_suffix_text(NAME_SCOPE));
-}
-
-static size_t depth_of(const struct node *n)
-{
-	size_t depth = 0;
-
-	for (; n->parent; n = n->parent)
-		depth++;
-	return depth;
-}
-
-int node_put_path(const struct node *n, struct buf *out)
-{
-	size_t depth = depth_of(n);
-	CLEANUP(free_ptr)
-	const struct node **way = calloc(depth + 1, sizeof(*way));
-
-	if (!way)
-		return -ENOMEM;
-	for (size_t i = depth; i > 0; n = n->parent)
-		way[--i] = n;
-	for (size_t i = 0; i < depth; i++) {
-		if (i > 0)
-			buf_put(out, "/", 1);
-		node_put_name(way[i], out);
-	}
-	return buf_error(out);
-}
-
-int node_put_target(const struct node *link, struct buf *out)
-{
-	size_t up = depth_of(link);
-
-	if (link->target->dead)
-		return -ENOENT;
-	for (size_t i = 1; i < up; i++)
-		buf_printf(out, "../");
-	if (link->target->parent)
-		return node_put_path(link->target, out);
-	buf_printf(out, ".");
-	return buf_error(out);
+	return *tree_slot(t, scope, false, stem);
 }
 
 struct node *tree_find_variable(const struct tree *t, const struct node *scope,
 				struct span stem)
 {
-	struct node *n = *find_slot(t, scope, false, stem);
+	struct node *n = *tree_slot(t, scope, false, stem);
 
 	return n && n->kind == NODE_VARIABLE ? n : NULL;
 }
@@ -559,28 +439,51 @@ struct node *tree_find(const struct tree *t, const struct node *scope,
 	struct node *n = NULL;
 
 	if (!dotted)
-		n = *find_slot(t, scope, false, name);
-	if (n)
+		n = *tree_slot(t, scope, false, name);
+	if (n && !n->ghost && n->shows & SHOWS_VALUE)
 		return n;
-	n = *find_slot(t, scope, true, dotted ? stem : name);
+	n = *tree_slot(t, scope, true, dotted ? stem : name);
 	return n && n->dotted == dotted ? n : NULL;
 }
 
-struct node *node_child_at(const struct node *scope, uint64_t place,
-			   uint64_t *ret_place)
+struct node *tree_find_scope(const struct tree *t, const struct node *parent,
+			     struct span component)
 {
-	size_t low = 0, high = scope->n_children;
+	struct put put = { 0 };
+	int r = tree_find_put(t, parent, true, component, false, &put);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
+	buf_release(&put.name);
+	return r == 0 ? put.node : NULL;
+}
 
-		if (scope->children[mid]->place < place)
-			low = mid + 1;
-		else
-			high = mid;
+struct node *tree_find_key(const struct tree *t, struct span key)
+{
+	struct node *at = t->root;
+	struct put put = { 0 };
+	const uint8_t *slash;
+	int r;
+
+	while (at && key.len && (slash = memchr(key.data, '/', key.len))) {
+		size_t len = (size_t)(slash - key.data);
+
+		at = tree_find_scope(t, at, (struct span){ key.data, len });
+		key.data += len + 1;
+		key.len -= len + 1;
 	}
-	if (low == scope->n_children)
+	if (!at)
 		return NULL;
-	*ret_place = scope->children[low]->place;
-	return scope->children[low];
+	r = tree_find_put(t, at, false, key, false, &put);
+	buf_release(&put.name);
+	return r == 0 && put.node && put.node->kind == NODE_VARIABLE ? put.node
+								     : NULL;
+}
+
+void tree_show(struct tree *t, struct node *n, unsigned shows)
+{
+	if (n->shows == shows)
+		return;
+	n->shows = (uint8_t)shows;
+	tree_tell(t, n);
+	if (n->parent)
+		tree_settle_dot(t, n->parent, n->name);
 }

@@ -10,6 +10,14 @@
  * A variable and a scope may have one name: the scope then shows as NAME.d, and does
  * so until it goes, whatever becomes of the variable.
  *
+ * The node of a variable says which of its three files show: only a sidecar, before
+ * somebody made the value.  When a variable loses its name, the node stays as a ghost,
+ * which nothing lists: what had the name is remembered, and its sidecars can still be
+ * found for a while.  Whoever puts something else under the name takes its place.
+ *
+ * What was made through the mount, and is not on disk, is to be kept: a new state does
+ * not sweep it away.
+ *
  * Not locked: the checkpoint's lock covers tree and nodes, but for references.
  */
 #pragma once
@@ -19,6 +27,7 @@
 #include <stdint.h>
 
 #include "core/coding.h"
+#include "core/cuts.h"
 #include "core/variable.h"
 
 struct tree;
@@ -38,13 +47,16 @@ enum node_kind {
 typedef void tree_observer(void *arg, uint64_t scope, struct span name);
 
 /*
- * `next_id` hands out numbers, unique in all that is mounted.  Nothing is told until
+ * `next_id` hands out numbers, unique in all that is mounted; `root_id` is that of the
+ * root, or 0 for a new one; `cuts`, borrowed, is told of names that are cut, and may
+ * be NULL.  Nothing is told until
  * the first tree_end(): before that, nobody has looked.
  */
 int tree_new(uint64_t (*next_id)(void *arg), tree_observer *observer, void *arg,
-	     struct tree **ret);
+	     struct cuts *cuts, uint64_t root_id, struct tree **ret);
 void tree_free(struct tree *t);
 struct node *tree_root(const struct tree *t);
+struct cuts *tree_cuts(const struct tree *t);
 
 void tree_begin(struct tree *t);
 /* Everything that was not put since tree_begin() is removed. */
@@ -64,6 +76,62 @@ int tree_put_variable(struct tree *t, struct node *parent,
 int tree_put_link(struct tree *t, struct node *parent, struct span component,
 		  struct node *target);
 
+/* Makes a scope, as NAME.d if `dotted`; -EEXIST. */
+int tree_make_scope(struct tree *t, struct node *parent, struct span component,
+		    bool dotted, struct node **ret);
+/* As tree_put_variable(), for a name that is made through the mount; it is kept. */
+int tree_make_variable(struct tree *t, struct node *parent,
+		       struct span component, struct variable *v,
+		       unsigned shows, struct node **ret);
+/* The name goes: of a scope that has no live children, of a link, of a ghost. */
+void tree_remove(struct tree *t, struct node *n);
+/*
+ * The variable of `n` loses the name.  It stays as a ghost, of `rest`: that variable or
+ * one that looks like it.
+ */
+void tree_bury(struct tree *t, struct node *n, struct variable *rest);
+/* A scope goes elsewhere, with all that is in it; the name there is free. */
+int tree_move(struct tree *t, struct node *n, struct node *parent,
+	      struct span component, bool dotted);
+/*
+ * Each of two nodes gets the place of the other; -EINVAL where a variable would have to
+ * show as NAME.d; -EEXIST where there would be two scopes, or two files, of a name.
+ */
+int tree_exchange(struct tree *t, struct node *a, struct node *b);
+/* The name leads to `v`, all of which shows. */
+void tree_lead(struct tree *t, struct node *n, struct variable *v);
+/* Every name that leads to `from` leads to `to`. */
+void tree_lead_all(struct tree *t, struct variable *from, struct variable *to);
+
+/* Which files of a variable show. */
+#define SHOWS_VALUE 1U
+#define SHOWS_SHAPE 2U
+#define SHOWS_DTYPE 4U
+#define SHOWS_ALL   7U
+unsigned node_shows(const struct node *n);
+void tree_show(struct tree *t, struct node *n, unsigned shows);
+bool node_ghost(const struct node *n);
+/* Milliseconds, as the caller counts them: when it became a ghost, or hid a sidecar. */
+uint64_t node_since(const struct node *n);
+void node_set_since(struct node *n, uint64_t since);
+/* It is not on disk: a new state of that does not remove it. */
+void node_keep(struct node *n, bool keep);
+
+/* Whether a scope shows as NAME.d. */
+bool node_dotted(const struct node *n);
+/* What it adds to a key; appended. */
+int node_put_component(const struct node *n, struct buf *out);
+/* Whether something in the scope lives: no ghosts. */
+bool node_empty(const struct node *scope);
+/* The key that a name-based checkpoint has at this place; appended. */
+int node_put_key(const struct node *n, struct buf *out);
+/*
+ * Calls `each` for every live variable below `scope`; stops at what is not 0, and returns
+ * it.  `each` may not change names.
+ */
+int node_each_variable(struct node *scope,
+		       int (*each)(void *arg, struct node *n), void *arg);
+
 struct node *node_ref(struct node *n);
 void node_unref(struct node *n);
 enum node_kind node_kind(const struct node *n);
@@ -72,7 +140,7 @@ struct variable *node_variable(const struct node *n);
 /* NULL for the root, and for what has gone. */
 struct node *node_parent(const struct node *n);
 bool node_dead(const struct node *n);
-size_t node_children(const struct node *n); /* of a scope */
+size_t node_children(const struct node *n); /* of a scope, ghosts among them */
 
 /* The name as it shows, with `.d` where it has that. */
 void node_put_name(const struct node *n, struct buf *out);
@@ -81,12 +149,21 @@ int node_put_target(const struct node *link, struct buf *out);
 /* The path from the root of the tree; empty for the root. */
 int node_put_path(const struct node *n, struct buf *out);
 
-/* The node that shows as `name`, or NULL. */
+/* The node whose value, directory or link shows as `name`, or NULL. */
 struct node *tree_find(const struct tree *t, const struct node *scope,
 		       struct span name);
-/* The variable `stem`, for a sidecar; or NULL. */
+/* The variable `stem`, whatever of it shows, or its ghost; or NULL. */
 struct node *tree_find_variable(const struct tree *t, const struct node *scope,
 				struct span stem);
+
+/* The same, and links. */
+struct node *tree_find_file(const struct tree *t, const struct node *scope,
+			    struct span stem);
+/* The node of a variable that has this path for a key, or its ghost; or NULL. */
+struct node *tree_find_key(const struct tree *t, struct span key);
+/* The scope of the component, however it shows, or NULL. */
+struct node *tree_find_scope(const struct tree *t, const struct node *parent,
+			     struct span component);
 
 /*
  * The first child of `scope` whose place is `place` or later, and its place in

@@ -6,6 +6,7 @@
 #include "core/cleanup.h"
 #include "core/dtype.h"
 #include "core/shard.h"
+#include "fs/notify.h"
 
 /* What changes only through us; anything else sends a notification. */
 #define LONG_TIMEOUT 86400.0
@@ -39,6 +40,8 @@ static void apply_options(const struct options *o, struct stat *st)
 /* A value that is being written has attributes that change without us. */
 static double timeout_of(const struct target *t, bool writing)
 {
+	if (t->object.brief)
+		return 0;
 	if (!t->checkpoint || t->object.node == checkpoint_root(t->checkpoint))
 		return SHORT_TIMEOUT;
 	return writing ? 0 : LONG_TIMEOUT;
@@ -59,7 +62,8 @@ int attr_get(struct fs *fs, const struct target *t, struct stat *ret,
 	if (t->folder) {
 		r = folder_stat(t->folder, &st);
 	} else if (t->item) {
-		r = item_stat(t->item, &st);
+		r = item_dead(t->item) ? files_stat(fs_files(fs), t->item, &st)
+				       : item_stat(t->item, &st);
 	} else if (t->checkpoint) {
 		r = checkpoint_stat(t->checkpoint, &t->object, &st);
 		writing = is_value(t) && variable_writing(t->object.variable);
@@ -96,32 +100,16 @@ static struct attributes wanted(const struct stat *st, int to_set)
 	return a;
 }
 
-static int resize(const struct target *t, uint64_t size)
+static int set_attributes(struct fs *fs, fuse_ino_t node,
+			  const struct target *t, const struct attributes *a,
+			  uid_t uid)
 {
-	if (t->item)
-		return item_resize(t->item, size);
-	if (!t->object.variable)
-		return -EISDIR;
-	/* A sidecar is cut before it is written: the text is judged, not this. */
-	if (t->object.facet != FACET_VALUE)
-		return 0;
-	return variable_resize(t->object.variable, size);
-}
-
-int attr_set(struct fs *fs, const struct target *t, const struct stat *st,
-	     int to_set, uid_t uid)
-{
-	struct attributes a = wanted(st, to_set);
 	struct stat now;
 	double timeout;
-	int r = 0;
+	int r;
 
-	if (to_set & FUSE_SET_ATTR_SIZE)
-		r = resize(t, (uint64_t)st->st_size);
-	if (r < 0 || a.set == 0)
-		return r;
 	if (t->item)
-		return item_set_attributes(t->item, &a);
+		return item_set_attributes(t->item, a);
 	if (!t->object.variable)
 		return 0; /* a directory's come from its index */
 	r = attr_get(fs, t, &now, &timeout);
@@ -129,8 +117,25 @@ int attr_set(struct fs *fs, const struct target *t, const struct stat *st,
 		return r;
 	if (uid != 0 && uid != now.st_uid)
 		return -EPERM;
-	variable_set_attributes(t->object.variable, &a);
+	variable_set_attributes(t->object.variable, t->object.facet, a);
+	/* Mode and owner are those of all three files. */
+	for (enum facet facet = FACET_SHAPE; facet <= FACET_VALUE; facet++)
+		notify_attributes(fs_notifier(fs), inode_of_facet(node, facet));
 	return 0;
+}
+
+int attr_set(struct fs *fs, fuse_ino_t node, struct file *f,
+	     const struct stat *st, int to_set, uid_t uid)
+{
+	struct target t = inode_target(fs_inodes(fs), node);
+	struct attributes a = wanted(st, to_set);
+	int r = 0;
+
+	if (to_set & FUSE_SET_ATTR_SIZE)
+		r = file_resize(fs, node, &t, f, (uint64_t)st->st_size);
+	if (r < 0 || a.set == 0)
+		return r;
+	return set_attributes(fs, node, &t, &a, uid);
 }
 
 /* --- extended attributes -------------------------------------------------- */
@@ -140,20 +145,23 @@ static bool starts_with(const char *text, const char *prefix)
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+/* What the sidecar says; a file ends in a newline, this does not. */
+static int put_sidecar(struct variable *v, enum facet facet, struct buf *ret)
+{
+	int r = variable_sidecar(v, facet, ret);
+
+	if (r == 0 && ret->len)
+		ret->len--;
+	return r;
+}
+
+/* Of what is in the checkpoint: `e` may be NULL. */
 static int put_attribute(const struct entry *e, const char *name,
 			 struct buf *ret)
 {
-	const struct shard *shard = entry_shard(e);
+	const struct shard *shard = e ? entry_shard(e) : NULL;
 
-	if (strcmp(name, "dtype") == 0) {
-		buf_printf(ret, "%s", dtype_name(entry_dtype(e)));
-	} else if (strcmp(name, "shape") == 0) {
-		shape_print(entry_shape(e), ret);
-		if (ret->len)
-			ret->len--; /* a file ends in a newline, this does not */
-	} else if (strcmp(name, "key") == 0) {
-		buf_put(ret, entry_key(e).data, entry_key(e).len);
-	} else if (strcmp(name, "crc32c") == 0 && shard) {
+	if (strcmp(name, "crc32c") == 0 && shard) {
 		buf_printf(ret, "%08x", entry_crc32c(e));
 	} else if (strcmp(name, "shard") == 0 && shard) {
 		buf_printf(ret, "%s", shard_name(shard));
@@ -177,6 +185,12 @@ int xattr_get(const struct target *t, const char *name, struct buf *ret)
 	name += strlen(PREFIX);
 	if (!is_value(t))
 		return -ENODATA;
+	if (strcmp(name, "dtype") == 0)
+		return put_sidecar(t->object.variable, FACET_DTYPE, ret);
+	if (strcmp(name, "shape") == 0)
+		return put_sidecar(t->object.variable, FACET_SHAPE, ret);
+	if (strcmp(name, "key") == 0)
+		return variable_key(t->object.variable, ret);
 	e = variable_entry(t->object.variable);
 	return put_attribute(e, name, ret);
 }
@@ -190,16 +204,33 @@ int xattr_list(const struct target *t, struct buf *ret)
 	return buf_error(ret);
 }
 
-int xattr_set(const struct target *t, const char *name, struct span value)
+int xattr_set(struct fs *fs, fuse_ino_t node, const char *name,
+	      struct span value)
 {
-	if (!starts_with(name, PREFIX) || !is_value(t))
+	struct target t = inode_target(fs_inodes(fs), node);
+	enum facet facet;
+	int r;
+
+	if (!starts_with(name, PREFIX) || !is_value(&t))
 		return -EOPNOTSUPP;
 	name += strlen(PREFIX);
 	if (strcmp(name, "dtype") == 0)
-		return variable_set_sidecar(t->object.variable, FACET_DTYPE,
-					    value);
-	if (strcmp(name, "shape") == 0)
-		return variable_set_sidecar(t->object.variable, FACET_SHAPE,
-					    value);
-	return 0; /* tools copy all they were given: the others say nothing */
+		facet = FACET_DTYPE;
+	else if (strcmp(name, "shape") == 0)
+		facet = FACET_SHAPE;
+	else
+		return 0;
+	r = checkpoint_set_sidecar(t.checkpoint, t.object.variable, facet,
+				   value);
+	if (r == 0)
+		file_changed(fs, node);
+	return r;
+}
+
+int xattr_remove(const struct target *t, const char *name)
+{
+	if (!starts_with(name, "user."))
+		return -EOPNOTSUPP;
+	/* rsync -X removes what its source does not have. */
+	return starts_with(name, PREFIX) && is_value(t) ? 0 : -ENODATA;
 }

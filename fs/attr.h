@@ -5,6 +5,7 @@
 
 #include <sys/stat.h>
 
+#include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/inode.h"
 
@@ -14,9 +15,12 @@
  */
 int attr_get(struct fs *fs, const struct target *t, struct stat *ret,
 	     double *ret_timeout);
-/* `to_set` are the FUSE_SET_ATTR_ bits; `uid` is who asks. */
-int attr_set(struct fs *fs, const struct target *t, const struct stat *st,
-	     int to_set, uid_t uid);
+/*
+ * `to_set` are the FUSE_SET_ATTR_ bits, `uid` is who asks; `f`, an open file of `node`,
+ * may be NULL.
+ */
+int attr_set(struct fs *fs, fuse_ino_t node, struct file *f,
+	     const struct stat *st, int to_set, uid_t uid);
 /* For how long a name of `t` may be believed. */
 double attr_name_timeout(const struct target *t);
 
@@ -24,5 +28,11 @@ double attr_name_timeout(const struct target *t);
 int xattr_get(const struct target *t, const char *name, struct buf *ret);
 /* Appends the names, each with a NUL. */
 int xattr_list(const struct target *t, struct buf *ret);
-/* 0 where it says what is already so, or is one of those that say nothing. */
-int xattr_set(const struct target *t, const char *name, struct span value);
+/*
+ * Dtype and shape are set as their sidecars are, the others say nothing: tools copy all
+ * that they were given.  -EOPNOTSUPP for what is not ours to keep.
+ */
+int xattr_set(struct fs *fs, fuse_ino_t node, const char *name,
+	      struct span value);
+/* Succeeds for what is listed, and changes nothing: a variable has a type. */
+int xattr_remove(const struct target *t, const char *name);

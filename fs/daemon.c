@@ -23,6 +23,7 @@
 
 #include "core/cleanup.h"
 #include "fs/fs.h"
+#include "fs/hidden.h"
 #include "fs/mountpoint.h"
 
 #define MAX_THREADS 10
@@ -189,10 +190,9 @@ static enum exit_code open_session(struct daemon *d)
 	return EXIT_CODE_OK;
 }
 
-/* Lets go of the terminal, then of the parent; called by any thread. */
-static void go_to_background(void *arg)
+/* Lets go of the terminal, then of the parent. */
+static void go_to_background(struct daemon *d)
 {
-	struct daemon *d = arg;
 	CLEANUP(close_fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	if (d->ready_fd < 0)
@@ -209,6 +209,17 @@ static void go_to_background(void *arg)
 	d->ready_fd = -1;
 }
 
+/* The tree is usable; called by any thread. */
+static void ready(void *arg)
+{
+	struct daemon *d = arg;
+
+	log_info("%s: mounted on %s; %s/" HIDDEN_NAME
+		 ", which is not listed, has status, log, control and manifest",
+		 d->options->source, d->mountpoint, d->mountpoint);
+	go_to_background(d);
+}
+
 /* The signals that end a mount are for the main thread, which waits for them. */
 static int start_fs(struct daemon *d)
 {
@@ -217,7 +228,7 @@ static int start_fs(struct daemon *d)
 
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = fs_start(d->fs, d->session, go_to_background, d);
+	r = fs_start(d->fs, d->session, ready, d);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return r;
 }

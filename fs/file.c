@@ -22,8 +22,10 @@ struct files {
 struct file {
 	struct file *next; /* of all that are open */
 	struct file **at;  /* what points to it; NULL while it is in no list */
-	int fd;            /* of a file that passes through; else -1 */
-	bool writes;       /* a value: counts as one of its writers */
+	/* Of a file that passes through: the kernel's node has a reference. */
+	const struct item *item;
+	int fd;      /* else -1 */
+	bool writes; /* a value: counts as one of its writers */
 	/* Counts, so that a write during a judgement is not taken for judged. */
 	atomic_uint writes_done;
 	atomic_uint writes_judged;
@@ -86,6 +88,15 @@ static void files_remove(struct files *files, struct file *f)
 	pthread_mutex_unlock(&files->lock);
 }
 
+int files_stat(struct files *files, const struct item *item, struct stat *ret)
+{
+	LOCK_SCOPE(&files->lock);
+	for (const struct file *f = files->first; f; f = f->next)
+		if (f->item == item)
+			return fstat(f->fd, ret) < 0 ? -errno : 0;
+	return -ESTALE;
+}
+
 void files_free(struct files *files)
 {
 	while (files && files->first) {
@@ -112,6 +123,7 @@ static bool wants_write(int flags)
 static int open_through(const struct target *t, int flags, struct file *f)
 {
 	/* The kernel sends appended bytes with the offset they go to. */
+	f->item = t->item;
 	f->fd = item_open(t->item, flags & (O_ACCMODE | O_TRUNC));
 	return f->fd < 0 ? f->fd : 0;
 }
@@ -119,11 +131,17 @@ static int open_through(const struct target *t, int flags, struct file *f)
 static int open_sidecar(struct fs *fs, const struct target *t, int flags,
 			struct file *f)
 {
+	int r;
+
 	if (wants_write(flags) && fs_read_only(fs))
 		return -EROFS;
-	if (flags & O_TRUNC)
+	/* There is nothing to read in one that was made to be written. */
+	if (flags & O_CREAT)
 		return 0;
-	return variable_sidecar(t->object.variable, t->object.facet, &f->text);
+	r = variable_sidecar(t->object.variable, t->object.facet, &f->text);
+	if (r == 0 && flags & O_TRUNC)
+		buf_release(&f->text);
+	return r;
 }
 
 /* What somebody else replaced is found here, before anything stale is read. */
@@ -175,6 +193,20 @@ int file_open(struct fs *fs, fuse_ino_t node, const struct target *t, int flags,
 	}
 	files_add(fs_files(fs), f);
 	*ret = STEAL(f);
+	return 0;
+}
+
+int file_adopt(struct fs *fs, const struct item *item, int fd,
+	       struct file **ret)
+{
+	struct file *f = file_new();
+
+	if (!f)
+		return -ENOMEM;
+	f->item = item;
+	f->fd = fd;
+	files_add(fs_files(fs), f);
+	*ret = f;
 	return 0;
 }
 
@@ -242,56 +274,189 @@ int file_read(const struct target *t, struct file *f, size_t n, uint64_t offset,
 	return variable_read(t->object.variable, n, offset, ret);
 }
 
+/* --- changing ------------------------------------------------------------ */
+
+void file_changed(struct fs *fs, fuse_ino_t node)
+{
+	fuse_ino_t value = inode_of_facet(node, FACET_VALUE);
+
+	inode_make_stale(fs_inodes(fs), value);
+	for (enum facet facet = FACET_SHAPE; facet <= FACET_VALUE; facet++)
+		notify_attributes(fs_notifier(fs), inode_of_facet(node, facet));
+	/* Who has mapped it sees what was written past the page cache. */
+	notify_content(fs_notifier(fs), value);
+}
+
+/* A change of size is judged at close, as a write is. */
+static void touch(struct file *f)
+{
+	atomic_fetch_add(&f->writes_done, 1);
+}
+
+static int resize_text_locked(struct buf *text, uint64_t size)
+{
+	if (size > SIDECAR_MAX)
+		return -EINVAL;
+	if (text->len < size)
+		buf_put_zeros(text, size - text->len);
+	else
+		text->len = size;
+	return buf_error(text);
+}
+
 static int write_text_locked(struct buf *text, const void *data, size_t n,
 			     uint64_t offset)
 {
+	int r = 0;
+
 	if (offset > SIDECAR_MAX || n > SIDECAR_MAX - offset)
 		return -EINVAL;
 	if (text->len < offset + n)
-		buf_put_zeros(text, offset + n - text->len);
-	if (buf_error(text))
-		return buf_error(text);
-	memcpy(text->data + offset, data, n);
-	return 0;
-}
-
-/* Shells ignore what close() says, so a whole line is judged in the write. */
-static int write_sidecar(const struct target *t, struct file *f,
-			 const void *data, size_t n, uint64_t offset)
-{
-	int r;
-
-	pthread_mutex_lock(&f->lock);
-	r = write_text_locked(&f->text, data, n, offset);
-	if (r == 0 && n && ((const char *)data)[n - 1] == '\n')
-		r = variable_set_sidecar(t->object.variable, t->object.facet,
-					 buf_span(&f->text));
-	else
-		atomic_fetch_add(&f->writes_done, 1);
-	pthread_mutex_unlock(&f->lock);
+		r = resize_text_locked(text, offset + n);
+	if (r == 0)
+		memcpy(text->data + offset, data, n);
 	return r;
 }
 
-int file_write(const struct target *t, struct file *f, const void *data,
-	       size_t n, uint64_t offset)
+static int set_sidecar(struct fs *fs, fuse_ino_t node, const struct target *t,
+		       struct span text)
+{
+	int r = checkpoint_set_sidecar(t->checkpoint, t->object.variable,
+				       t->object.facet, text);
+
+	if (r == 0)
+		file_changed(fs, node);
+	return r;
+}
+
+/*
+ * Shells ignore what close() says, so a whole line is judged in the write; what is
+ * refused there is refused by close() as well.  Behind a write into a longer text there
+ * is still the rest of the old one, which is about to be cut off.
+ */
+static int write_sidecar(struct fs *fs, const struct spot *to, const void *data,
+			 size_t n)
+{
+	struct file *f = to->file;
+	LOCK_SCOPE(&f->lock);
+	int r = write_text_locked(&f->text, data, n, to->offset);
+
+	if (r < 0)
+		return r;
+	touch(f);
+	if (n == 0 || ((const char *)data)[n - 1] != '\n' ||
+	    to->offset + n < f->text.len)
+		return 0;
+	r = set_sidecar(fs, to->node, &to->target, buf_span(&f->text));
+	if (r == 0)
+		atomic_store(&f->writes_judged, atomic_load(&f->writes_done));
+	return r;
+}
+
+int file_write(struct fs *fs, const struct spot *to, const void *data, size_t n)
 {
 	int r;
 
-	if (t->item)
-		return io_write_at(f->fd, data, n, offset);
-	if (is_sidecar(t))
-		return write_sidecar(t, f, data, n, offset);
-	r = variable_write(t->object.variable, data, n, offset);
+	if (to->target.item)
+		return io_write_at(to->file->fd, data, n, to->offset);
+	if (is_sidecar(&to->target))
+		return write_sidecar(fs, to, data, n);
+	r = variable_write(to->target.object.variable, data, n, to->offset);
 	/* Afterwards: a flush of another descriptor may end the stage before. */
-	atomic_fetch_add(&f->writes_done, 1);
+	touch(to->file);
 	return r;
 }
 
-void file_touch(struct file *f)
+/* Emptying it is how a write begins; any other size is a text like one written. */
+static int resize_sidecar(struct fs *fs, fuse_ino_t node,
+			  const struct target *t, uint64_t size)
 {
-	if (f && f->writes)
-		atomic_fetch_add(&f->writes_done, 1);
+	CLEANUP(buf_release) struct buf text = { 0 };
+	int r;
+
+	if (size == 0)
+		return 0;
+	r = variable_sidecar(t->object.variable, t->object.facet, &text);
+	if (r == 0)
+		r = resize_text_locked(&text, size);
+	return r < 0 ? r : set_sidecar(fs, node, t, buf_span(&text));
 }
+
+static int resize_text(struct file *f, uint64_t size)
+{
+	LOCK_SCOPE(&f->lock);
+	/* An empty text says nothing yet. */
+	if (size)
+		touch(f);
+	return resize_text_locked(&f->text, size);
+}
+
+static int resize_value(struct fs *fs, fuse_ino_t node, const struct target *t,
+			struct file *f, uint64_t size)
+{
+	int r;
+
+	if (f && f->writes) {
+		r = variable_set_size(t->object.variable, size);
+		touch(f);
+		return r;
+	}
+	r = checkpoint_truncate(t->checkpoint, t->object.variable, size);
+	if (r == 0)
+		file_changed(fs, node);
+	return r;
+}
+
+int file_resize(struct fs *fs, fuse_ino_t node, const struct target *t,
+		struct file *f, uint64_t size)
+{
+	if (t->item)
+		return f ? io_resize(f->fd, size) : item_resize(t->item, size);
+	if (!t->object.variable)
+		return -EISDIR;
+	if (!is_sidecar(t))
+		return resize_value(fs, node, t, f, size);
+	return f ? resize_text(f, size) : resize_sidecar(fs, node, t, size);
+}
+
+int file_allocate(const struct spot *at, uint64_t n)
+{
+	int r;
+
+	if (at->target.item)
+		return io_reserve(at->file->fd, at->offset, n);
+	if (!at->file->writes)
+		return -EOPNOTSUPP;
+	r = variable_allocate(at->target.object.variable, at->offset, n);
+	touch(at->file);
+	return r;
+}
+
+static bool is_value(const struct target *t)
+{
+	return t->object.variable && t->object.facet == FACET_VALUE;
+}
+
+int64_t file_copy(struct fs *fs, const struct spot *from, const struct spot *to,
+		  uint64_t n)
+{
+	int64_t copied;
+
+	if (!is_value(&from->target) || !is_value(&to->target) ||
+	    !to->file->writes)
+		return -EOPNOTSUPP;
+	copied = variable_copy(from->target.object.variable, from->offset,
+			       to->target.object.variable, to->offset, n);
+	if (copied >= 0)
+		touch(to->file);
+	/* The type may have come with it, even if the bytes have not. */
+	for (enum facet facet = FACET_SHAPE; facet <= FACET_DTYPE; facet++)
+		notify_attributes(fs_notifier(fs),
+				  inode_of_facet(to->node, facet));
+	return copied;
+}
+
+/* --- judging and syncing ------------------------------------------------- */
 
 /* Whether there were writes since the last good judgement; how many in all. */
 static bool unjudged(const struct file *f, unsigned *ret_done)
@@ -300,30 +465,18 @@ static bool unjudged(const struct file *f, unsigned *ret_done)
 	return *ret_done != atomic_load(&f->writes_judged);
 }
 
-static int flush_sidecar(const struct target *t, struct file *f)
+static int flush_sidecar(struct fs *fs, fuse_ino_t node, const struct target *t,
+			 struct file *f)
 {
+	LOCK_SCOPE(&f->lock);
 	unsigned done;
 	int r = 0;
 
-	pthread_mutex_lock(&f->lock);
 	if (unjudged(f, &done))
-		r = variable_set_sidecar(t->object.variable, t->object.facet,
-					 buf_span(&f->text));
+		r = set_sidecar(fs, node, t, buf_span(&f->text));
 	if (r == 0)
 		atomic_store(&f->writes_judged, done);
-	pthread_mutex_unlock(&f->lock);
 	return r;
-}
-
-/*
- * Makes durable what was written to the file.  A loss is told to one caller only, but
- * it leaves the variables dead, and so whoever wrote to one knows.
- */
-static int commit(const struct target *t)
-{
-	int r = checkpoint_commit(t->checkpoint);
-
-	return r == 0 && variable_dead(t->object.variable) ? -ESTALE : r;
 }
 
 int file_flush(struct fs *fs, fuse_ino_t node, const struct target *t,
@@ -335,18 +488,20 @@ int file_flush(struct fs *fs, fuse_ino_t node, const struct target *t,
 	if (!f || t->item)
 		return 0;
 	if (is_sidecar(t))
-		return flush_sidecar(t, f);
+		return flush_sidecar(fs, node, t, f);
 	if (!unjudged(f, &done))
 		return 0;
 	r = checkpoint_flush(t->checkpoint, t->object.variable);
 	/* Of a refusal, a second close of the same file hears as well. */
 	if (r == 0)
 		atomic_store(&f->writes_judged, done);
-	/* Who has mapped it sees what was written past the page cache. */
-	inode_make_stale(fs_inodes(fs), node);
-	notify_content(fs_notifier(fs), node);
+	file_changed(fs, node);
+	/* Not as fsync does: a name that is to be another's soon stays out. */
 	if (r == 0 && fs_options(fs)->sync)
-		r = commit(t);
+		r = checkpoint_sync(t->checkpoint, NULL);
+	/* A loss is told to one caller only, but it leaves the variable dead. */
+	if (r == 0 && fs_options(fs)->sync && variable_dead(t->object.variable))
+		r = -ESTALE;
 	return r;
 }
 
@@ -357,10 +512,10 @@ int file_sync(struct fs *fs, fuse_ino_t node, const struct target *t,
 
 	if (t->item)
 		return f ? io_sync(f->fd) : 0;
+	if (!t->object.variable)
+		return -EINVAL;
 	r = file_flush(fs, node, t, f);
-	if (r < 0)
-		return r;
-	return f && f->writes ? commit(t) : checkpoint_commit(t->checkpoint);
+	return r < 0 ? r : checkpoint_sync(t->checkpoint, t->object.variable);
 }
 
 void file_release(struct fs *fs, fuse_ino_t node, const struct target *t,
@@ -371,10 +526,9 @@ void file_release(struct fs *fs, fuse_ino_t node, const struct target *t,
 	/* What came after the last flush, through a map, is judged here. */
 	if (f->writes)
 		(void)file_flush(fs, node, t, f);
-	if (f->writes && variable_close_writer(t->object.variable)) {
-		inode_make_stale(fs_inodes(fs), node);
-		notify_content(fs_notifier(fs), node);
-	}
+	if (f->writes &&
+	    checkpoint_close_writer(t->checkpoint, t->object.variable))
+		file_changed(fs, node);
 	files_remove(fs_files(fs), f);
 	file_free(f);
 }

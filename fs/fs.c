@@ -15,6 +15,8 @@
 #include "core/source.h"
 #include "core/store.h"
 #include "fs/file.h"
+#include "fs/hidden.h"
+#include "fs/hidden_ops.h"
 #include "fs/inode.h"
 #include "fs/notify.h"
 #include "fs/ops.h"
@@ -32,7 +34,11 @@ struct fs {
 	atomic_uint_fast64_t next_id;
 	struct store *store;
 	struct checkpoint *single; /* the one that is mounted, or NULL */
+	struct cuts *cuts;         /* of names that are too long */
 	struct inode_table *inodes;
+	pthread_mutex_t decide_lock; /* see names.c: directory_to_fill() */
+	struct hidden *hidden;
+	struct fuse_lowlevel_ops ops;
 	struct files *files;
 	struct committer *committer;
 	struct fuse_session *session;
@@ -55,15 +61,16 @@ static void name_changed(void *arg, uint64_t scope, struct span name)
 {
 	struct fs *fs = arg;
 
-	if (fs->notifier && inode_known(fs->inodes, scope))
+	if (fs->notifier && inode_note_change(fs->inodes, scope))
 		notify_name(fs->notifier, inode_of_id(fs->inodes, scope), name);
 }
 
-static void became_dirty(void *arg, struct checkpoint *cp)
+static void became_dirty(void *arg, struct checkpoint *cp, unsigned delay_ms)
 {
 	struct fs *fs = arg;
 
-	committer_add(fs->committer, cp);
+	if (fs->committer)
+		committer_add(fs->committer, cp, delay_ms);
 }
 
 static void folder_opened(void *arg, struct folder *folder, int dirfd)
@@ -134,6 +141,7 @@ static int make_store(struct fs *fs)
 		.checkpoint = {
 			.raw = fs->options->raw,
 			.verify = !fs->options->noverify,
+			.sync = fs->options->sync,
 			.manual = fs->options->manual,
 			.force = fs->options->force,
 			.grace = fs->options->grace,
@@ -141,6 +149,7 @@ static int make_store(struct fs *fs)
 			.observer = name_changed,
 			.dirty = became_dirty,
 			.arg = fs,
+			.cuts = fs->cuts,
 		},
 		.read_only = fs->read_only,
 		.mountpoint = fs->mountpoint,
@@ -189,6 +198,7 @@ enum exit_code fs_open(const struct options *options, struct fs **ret)
 	fs->options = options;
 	fs->source.dirfd = -1;
 	atomic_init(&fs->next_id, 1);
+	(void)pthread_mutex_init(&fs->decide_lock, NULL);
 	if (source_open(options->source, &fs->source) < 0) {
 		fs_free(fs);
 		return EXIT_CODE_SOURCE;
@@ -200,9 +210,13 @@ enum exit_code fs_open(const struct options *options, struct fs **ret)
 		fs_free(fs);
 		return code;
 	}
-	r = make_store(fs);
+	r = cuts_new(&fs->cuts);
+	if (r == 0)
+		r = make_store(fs);
 	if (r == 0)
 		r = files_new(&fs->files);
+	if (r == 0)
+		r = hidden_new(fs, &fs->hidden);
 	if (r == 0)
 		r = make_root(fs);
 	if (r < 0) {
@@ -211,6 +225,7 @@ enum exit_code fs_open(const struct options *options, struct fs **ret)
 		fs_free(fs);
 		return EXIT_CODE_SOURCE;
 	}
+	hidden_ops(ops_for(fs->read_only), &fs->ops);
 	*ret = fs;
 	return EXIT_CODE_OK;
 }
@@ -220,9 +235,12 @@ void fs_free(struct fs *fs)
 	if (!fs)
 		return;
 	files_free(fs->files);
+	hidden_free(fs->hidden);
 	inode_table_free(fs->inodes);
 	checkpoint_unref(fs->single);
 	store_free(fs->store);
+	cuts_free(fs->cuts);
+	(void)pthread_mutex_destroy(&fs->decide_lock);
 	free(fs->mountpoint);
 	source_release(&fs->source);
 	free(fs);
@@ -232,7 +250,7 @@ void fs_free(struct fs *fs)
 
 const struct fuse_lowlevel_ops *fs_ops(const struct fs *fs)
 {
-	return ops_for(fs->read_only);
+	return &fs->ops;
 }
 
 bool fs_read_only(const struct fs *fs)
@@ -249,7 +267,7 @@ int fs_start(struct fs *fs, struct fuse_session *session,
 	fs->ready = ready;
 	fs->ready_arg = arg;
 	if (r == 0)
-		r = notifier_new(session, &fs->notifier);
+		r = notifier_new(session, true, &fs->notifier);
 	if (r == 0)
 		r = watch_new(fs->single, &fs->watch);
 	/* Even one checkpoint is watched through its directory. */
@@ -297,7 +315,9 @@ int fs_stop(struct fs *fs)
 
 	drain(fs);
 	watch_free(STEAL(fs->watch));
-	r = committer_free(STEAL(fs->committer));
+	/* Its thread asks for it until it has ended, and finishing may, too. */
+	r = committer_free(fs->committer);
+	fs->committer = NULL;
 	notifier_free(STEAL(fs->notifier));
 	return r;
 }
@@ -305,6 +325,26 @@ int fs_stop(struct fs *fs)
 const struct options *fs_options(const struct fs *fs)
 {
 	return fs->options;
+}
+
+const struct source *fs_source(const struct fs *fs)
+{
+	return &fs->source;
+}
+
+struct folder *fs_root(const struct fs *fs)
+{
+	return store_root(fs->store);
+}
+
+struct checkpoint *fs_single(const struct fs *fs)
+{
+	return fs->single;
+}
+
+struct hidden *fs_hidden(struct fs *fs)
+{
+	return fs->hidden;
 }
 
 struct inode_table *fs_inodes(struct fs *fs)
@@ -322,8 +362,14 @@ struct notifier *fs_notifier(struct fs *fs)
 	return fs->notifier;
 }
 
+pthread_mutex_t *fs_decide_lock(struct fs *fs)
+{
+	return &fs->decide_lock;
+}
+
 void fs_ready(struct fs *fs)
 {
+	notifier_probe(fs->notifier);
 	fs->ready(fs->ready_arg);
 }
 
@@ -332,7 +378,21 @@ int fs_statvfs(const struct fs *fs, struct statvfs *ret)
 	return fstatvfs(fs->source.dirfd, ret) < 0 ? -errno : 0;
 }
 
+int fs_each_pending(struct fs *fs, int (*each)(struct checkpoint *cp))
+{
+	return fs->committer ? committer_each(fs->committer, each) : 0;
+}
+
 int fs_commit_all(struct fs *fs)
 {
-	return fs->committer ? committer_flush(fs->committer) : 0;
+	return fs_each_pending(fs, checkpoint_commit);
+}
+
+int fs_each_checkpoint(struct fs *fs,
+		       int (*each)(void *arg, const char *path,
+				   struct checkpoint *cp),
+		       void *arg)
+{
+	return fs->single ? each(arg, fs->source.prefix, fs->single)
+			  : store_each(fs->store, each, arg);
 }

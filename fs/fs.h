@@ -9,6 +9,7 @@
 #pragma once
 
 #include <fuse_lowlevel.h>
+#include <pthread.h>
 #include <sys/statvfs.h>
 
 #include "fs/options.h"
@@ -41,13 +42,32 @@ int fs_stop(struct fs *fs);
 /* For the other files of this directory. */
 struct checkpoint;
 struct files;
+struct hidden;
 struct inode_table;
 struct notifier;
+struct source;
 const struct options *fs_options(const struct fs *fs);
+const struct source *fs_source(const struct fs *fs);
+struct folder *fs_root(const struct fs *fs);
+/* The checkpoint that is mounted; NULL: a directory of them is. */
+struct checkpoint *fs_single(const struct fs *fs);
+struct hidden *fs_hidden(struct fs *fs);
 struct inode_table *fs_inodes(struct fs *fs);
 struct files *fs_files(struct fs *fs);
 struct notifier *fs_notifier(struct fs *fs);
+/* Held while an undecided folder becomes a checkpoint. */
+pthread_mutex_t *fs_decide_lock(struct fs *fs);
 void fs_ready(struct fs *fs);
 int fs_statvfs(const struct fs *fs, struct statvfs *ret);
 /* Makes everything durable that was taken over until now. */
 int fs_commit_all(struct fs *fs);
+/* Calls `each` for all checkpoints that were changed in this mount; the first failure. */
+int fs_each_pending(struct fs *fs, int (*each)(struct checkpoint *cp));
+/*
+ * Calls `each` with every checkpoint that is listed, and its path in the mount, up to
+ * the first answer that is not 0, which is returned.
+ */
+int fs_each_checkpoint(struct fs *fs,
+		       int (*each)(void *arg, const char *path,
+				   struct checkpoint *cp),
+		       void *arg);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,8 @@
 struct inode {
 	struct target target;
 	uint64_t lookups;
-	bool stale;
+	bool stale;          /* its content is not what the kernel has */
+	atomic_bool changed; /* names in it did */
 };
 
 struct inode_table {
@@ -71,6 +73,8 @@ static void target_copy(const struct target *from, struct target *to)
 		(void)node_ref(to->object.node);
 	if (to->object.variable)
 		(void)variable_ref(to->object.variable);
+	/* It is so of the name that was looked up, not of the node. */
+	to->object.brief = false;
 }
 
 static uint64_t target_id(const struct target *t)
@@ -250,19 +254,54 @@ struct target inode_target(struct inode_table *t, fuse_ino_t node)
 	return target;
 }
 
-bool inode_known(struct inode_table *t, uint64_t id)
+/*
+ * Of a folder, nothing was counted that somebody could still be using.  (What a node
+ * stands for is borrowed without a lock: anything else would have to wait.)
+ */
+void inode_retarget(struct inode_table *t, fuse_ino_t node,
+		    const struct target *target)
 {
-	bool known;
+	struct inode *inode;
+
+	(void)pthread_rwlock_wrlock(&t->lock);
+	inode = find_node_locked(t, node);
+	if (inode && inode->target.folder)
+		target_copy(target, &inode->target);
+	(void)pthread_rwlock_unlock(&t->lock);
+}
+
+bool inode_note_change(struct inode_table *t, uint64_t id)
+{
+	struct inode *inode;
 
 	(void)pthread_rwlock_rdlock(&t->lock);
-	known = find_locked(t, id);
+	inode = find_locked(t, id);
+	if (inode)
+		atomic_store(&inode->changed, true);
 	(void)pthread_rwlock_unlock(&t->lock);
-	return known;
+	return inode;
+}
+
+bool inode_changed(struct inode_table *t, fuse_ino_t node)
+{
+	struct inode *inode;
+	bool changed;
+
+	(void)pthread_rwlock_rdlock(&t->lock);
+	inode = find_node_locked(t, node);
+	changed = inode && atomic_load(&inode->changed);
+	(void)pthread_rwlock_unlock(&t->lock);
+	return changed;
 }
 
 fuse_ino_t inode_of_id(struct inode_table *t, uint64_t id)
 {
 	return id == t->root_id ? FUSE_ROOT_ID : id * FACETS + FACET_VALUE;
+}
+
+fuse_ino_t inode_of_facet(fuse_ino_t node, enum facet facet)
+{
+	return node - node % FACETS + facet;
 }
 
 void inode_make_stale(struct inode_table *t, fuse_ino_t node)

@@ -51,9 +51,23 @@ void inode_forget(struct inode_table *t, fuse_ino_t node, uint64_t lookups);
  * the node, which it does while it asks for it.
  */
 struct target inode_target(struct inode_table *t, fuse_ino_t node);
-/* Whether the kernel knows a node of this number: if not, it has nothing to drop. */
-bool inode_known(struct inode_table *t, uint64_t id);
 fuse_ino_t inode_of_id(struct inode_table *t, uint64_t id);
+/* Another of the files of a variable, by the node of one of them. */
+fuse_ino_t inode_of_facet(fuse_ino_t node, enum facet facet);
+
+/*
+ * What `node` stands for is `target` from now on, which has the same number: an
+ * undecided folder that became a checkpoint.
+ */
+void inode_retarget(struct inode_table *t, fuse_ino_t node,
+		    const struct target *target);
+
+/*
+ * A name in the scope or folder of this number changed: false if the kernel does not
+ * know it.  inode_changed() says so from then on.
+ */
+bool inode_note_change(struct inode_table *t, uint64_t id);
+bool inode_changed(struct inode_table *t, fuse_ino_t node);
 
 /*
  * The file may not be what the kernel has cached.  inode_take_stale() says so to the

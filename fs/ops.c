@@ -9,13 +9,16 @@
 
 #include "core/cleanup.h"
 #include "fs/attr.h"
+#include "fs/dirs.h"
 #include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/inode.h"
+#include "fs/names.h"
+#include "fs/notify.h"
 
 #define MAX_WRITE (1U << 20)
-/* For how long a name that is not there may be believed to be not there. */
-#define LONG_TIMEOUT 86400.0
+/* The answer to COPY_FILE_RANGE has 32 bits. */
+#define MAX_COPY (UINT32_MAX & ~UINT32_C(0xffff))
 
 static struct fs *fs_of(fuse_req_t req)
 {
@@ -32,10 +35,30 @@ static struct file *file_of(const struct fuse_file_info *fi)
 	return fi ? (struct file *)(uintptr_t)fi->fh : NULL; // NOLINT
 }
 
+/*
+ * What changes names goes between these two, the second before the reply: all that
+ * change with them are then right before anybody can ask.
+ */
+static void begin(fuse_req_t req)
+{
+	notify_begin(fs_notifier(fs_of(req)));
+}
+
+static void end(fuse_req_t req)
+{
+	notify_end(fs_notifier(fs_of(req)));
+}
+
 /* Here, and only here, the sign of an error changes. */
 static void reply(fuse_req_t req, int r)
 {
 	fuse_reply_err(req, r < 0 ? -r : 0);
+}
+
+static void end_reply(fuse_req_t req, int r)
+{
+	end(req);
+	reply(req, r);
 }
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
@@ -58,42 +81,27 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 
 /* --- names --------------------------------------------------------------- */
 
-static int find_in_folder(struct folder *folder, const char *name,
-			  struct target *ret)
+/*
+ * An answer that the kernel takes in counts as a look-up; with `fi` it is that of a
+ * CREATE, and opens as well.  Negative errno if the kernel did not take it in.
+ */
+static int reply_entry(fuse_req_t req, fuse_ino_t parent, const char *name,
+		       const struct target *t, const struct fuse_file_info *fi)
 {
-	CLEANUP(item_unrefp) struct item *item = NULL;
-	int r = folder_lookup(folder, span_of(name), &item);
+	struct inode_table *inodes = fs_inodes(fs_of(req));
+	struct fuse_entry_param e = { 0 };
+	int r = names_fill(fs_of(req), parent, name, t, &e);
 
 	if (r == 0)
-		*ret = target_of_item(item);
-	return r;
-}
-
-static int find(const struct target *parent, const char *name,
-		struct target *ret)
-{
-	struct target found = { 0 };
-	int r;
-
-	if (parent->folder)
-		return find_in_folder(parent->folder, name, ret);
-	if (parent->object.facet != FACET_SCOPE || !parent->checkpoint)
-		return -ENOTDIR;
-	r = checkpoint_lookup(parent->checkpoint, parent->object.node,
-			      span_of(name), &found.object);
-	if (r < 0)
+		r = inode_remember(inodes, t);
+	if (r < 0) {
+		reply(req, r);
 		return r;
-	found.checkpoint = checkpoint_ref(parent->checkpoint);
-	*ret = found;
-	return 0;
-}
-
-static int fill_entry(struct fs *fs, const struct target *t,
-		      struct fuse_entry_param *e)
-{
-	e->ino = target_node(t);
-	e->entry_timeout = attr_name_timeout(t);
-	return attr_get(fs, t, &e->attr, &e->attr_timeout);
+	}
+	r = fi ? fuse_reply_create(req, &e, fi) : fuse_reply_entry(req, &e);
+	if (r < 0)
+		inode_forget(inodes, e.ino, 1);
+	return r;
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -102,22 +110,18 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct target dir = target_of(req, parent);
 	CLEANUP(target_release) struct target t = { 0 };
 	struct fuse_entry_param e = { 0 };
-	int r = find(&dir, name, &t);
+	int r = names_find(&dir, name, &t);
 
-	/* In a folder anything may come at any moment. */
-	if (r == -ENOENT && !dir.folder) {
-		e.entry_timeout = LONG_TIMEOUT;
-		fuse_reply_entry(req, &e);
+	if (r == 0) {
+		(void)reply_entry(req, parent, name, &t, NULL);
 		return;
 	}
-	if (r == 0)
-		r = fill_entry(fs, &t, &e);
-	if (r == 0)
-		r = inode_remember(fs_inodes(fs), &t);
-	if (r < 0)
+	if (r == -ENOENT)
+		e.entry_timeout = names_absent_timeout(fs, parent, &dir, name);
+	if (e.entry_timeout > 0)
+		fuse_reply_entry(req, &e);
+	else
 		reply(req, r == -EAGAIN ? -ENOENT : r);
-	else if (fuse_reply_entry(req, &e) < 0)
-		inode_forget(fs_inodes(fs), e.ino, 1);
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t nlookup)
@@ -174,11 +178,12 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 		       int to_set, struct fuse_file_info *fi)
 {
-	struct target t = target_of(req, ino);
-	int r = attr_set(fs_of(req), &t, attr, to_set, fuse_req_ctx(req)->uid);
+	int r;
 
-	if (r == 0 && to_set & FUSE_SET_ATTR_SIZE)
-		file_touch(file_of(fi));
+	begin(req);
+	r = attr_set(fs_of(req), ino, file_of(fi), attr, to_set,
+		     fuse_req_ctx(req)->uid);
+	end(req);
 	if (r < 0)
 		reply(req, r);
 	else
@@ -238,14 +243,32 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 			const char *value, size_t size, int flags)
 {
-	struct target t = target_of(req, ino);
+	struct span text = { (const uint8_t *)value, size };
+	int r;
 
 	(void)flags;
-	reply(req, xattr_set(&t, name,
-			     (struct span){ (const uint8_t *)value, size }));
+	begin(req);
+	r = xattr_set(fs_of(req), ino, name, text);
+	end_reply(req, r);
+}
+
+static void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	struct target t = target_of(req, ino);
+
+	reply(req, xattr_remove(&t, name));
 }
 
 /* --- files --------------------------------------------------------------- */
+
+static void set_caching(struct fuse_file_info *fi, const struct caching *c,
+			struct file *f)
+{
+	fi->fh = (uintptr_t)f;
+	fi->direct_io = c->direct_io;
+	fi->keep_cache = c->keep_cache;
+	fi->noflush = c->noflush;
+}
 
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -259,13 +282,43 @@ static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		reply(req, r);
 		return;
 	}
-	fi->fh = (uintptr_t)f;
-	fi->direct_io = caching.direct_io;
-	fi->keep_cache = caching.keep_cache;
-	fi->noflush = caching.noflush;
+	set_caching(fi, &caching, f);
 	/* Interrupted: nobody will send a RELEASE. */
 	if (fuse_reply_open(req, fi) == -ENOENT)
 		file_release(fs, ino, &t, f);
+}
+
+static struct attributes owner_of(fuse_req_t req, mode_t mode)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return (struct attributes){
+		.set = ATTRIBUTE_MODE | ATTRIBUTE_UID | ATTRIBUTE_GID,
+		.mode = mode & 07777,
+		.uid = ctx->uid,
+		.gid = ctx->gid,
+	};
+}
+
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name,
+		      mode_t mode, struct fuse_file_info *fi)
+{
+	struct attributes owner = owner_of(req, mode);
+	struct opened new = { 0 };
+	int r;
+
+	begin(req);
+	r = names_create(fs_of(req), parent, name, &owner, fi->flags, &new);
+	end(req);
+	if (r < 0) {
+		reply(req, r);
+		return;
+	}
+	set_caching(fi, &new.caching, new.file);
+	if (reply_entry(req, parent, name, &new.target, fi) < 0)
+		file_release(fs_of(req), target_node(&new.target), &new.target,
+			     new.file);
+	target_release(&new.target);
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -281,32 +334,78 @@ static void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		fuse_reply_buf(req, got.data, got.n);
 }
 
+static struct spot spot_of(fuse_req_t req, fuse_ino_t ino,
+			   const struct fuse_file_info *fi, off_t off)
+{
+	return (struct spot){ ino, target_of(req, ino), file_of(fi),
+			      (uint64_t)off };
+}
+
 static void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 		     size_t size, off_t off, struct fuse_file_info *fi)
 {
-	struct target t = target_of(req, ino);
-	int r = file_write(&t, file_of(fi), buf, size, (uint64_t)off);
+	struct spot to = spot_of(req, ino, fi, off);
+	int r;
 
+	begin(req);
+	r = file_write(fs_of(req), &to, buf, size);
+	end(req);
 	if (r < 0)
 		reply(req, r);
 	else
 		fuse_reply_write(req, size);
 }
 
+static void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset,
+			 off_t length, struct fuse_file_info *fi)
+{
+	struct spot at = spot_of(req, ino, fi, offset);
+
+	/* Holes and shifts would be for files that are stored as files. */
+	reply(req, mode ? -EOPNOTSUPP : file_allocate(&at, (uint64_t)length));
+}
+
+/* NOLINTNEXTLINE(readability-function-size): libfuse wants nine parameters */
+static void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+			       struct fuse_file_info *fi_in, fuse_ino_t ino_out,
+			       off_t off_out, struct fuse_file_info *fi_out,
+			       size_t len, int flags)
+{
+	struct spot from = spot_of(req, ino_in, fi_in, off_in);
+	struct spot to = spot_of(req, ino_out, fi_out, off_out);
+	int64_t copied;
+
+	(void)flags;
+	begin(req);
+	copied = file_copy(fs_of(req), &from, &to,
+			   len < MAX_COPY ? len : MAX_COPY);
+	end(req);
+	if (copied < 0)
+		reply(req, (int)copied);
+	else
+		fuse_reply_write(req, (size_t)copied);
+}
+
 static void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct target t = target_of(req, ino);
+	int r;
 
-	reply(req, file_flush(fs_of(req), ino, &t, file_of(fi)));
+	begin(req);
+	r = file_flush(fs_of(req), ino, &t, file_of(fi));
+	end_reply(req, r);
 }
 
 static void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync,
 		     struct fuse_file_info *fi)
 {
 	struct target t = target_of(req, ino);
+	int r;
 
 	(void)datasync;
-	reply(req, file_sync(fs_of(req), ino, &t, file_of(fi)));
+	begin(req);
+	r = file_sync(fs_of(req), ino, &t, file_of(fi));
+	end_reply(req, r);
 }
 
 static void op_release(fuse_req_t req, fuse_ino_t ino,
@@ -314,144 +413,38 @@ static void op_release(fuse_req_t req, fuse_ino_t ino,
 {
 	struct target t = target_of(req, ino);
 
+	begin(req);
 	file_release(fs_of(req), ino, &t, file_of(fi));
+	end(req);
 	reply(req, 0);
 }
 
 /* --- directories --------------------------------------------------------- */
 
-/* Offsets of a listing: `.`, `..`, then the cookies of core. */
-enum {
-	OFFSET_DOT,
-	OFFSET_DOTDOT,
-	OFFSET_NAMES
-};
-
-/* A listing under way. */
-struct listing {
-	fuse_req_t req;
-	fuse_ino_t ino;
-	struct target dir;
-	bool plus; /* with attributes, which count as look-ups */
-	char *bytes;
-	size_t size;
-	size_t used;
-};
-
-/* The next name from `*cookie` on: 1, 0 at the end, or negative errno. */
-static int next_name(const struct target *dir, uint64_t *cookie,
-		     struct buf *name, struct target *ret)
+static void op_opendir(fuse_req_t req, fuse_ino_t ino,
+		       struct fuse_file_info *fi)
 {
-	CLEANUP(item_unrefp) struct item *item = NULL;
-	int r;
+	struct listing_cache cache;
+	int r = dirs_open(fs_of(req), ino, &cache);
 
-	if (dir->folder) {
-		r = folder_list(dir->folder, cookie, name, &item);
-		if (r == 1)
-			*ret = target_of_item(item);
-		return r;
-	}
-	r = checkpoint_list(dir->checkpoint, dir->object.node, cookie, name,
-			    &ret->object);
-	if (r == 1)
-		ret->checkpoint = checkpoint_ref(dir->checkpoint);
-	return r;
-}
-
-/* Adds one entry; false if it does not fit any more. */
-static bool add_entry(struct listing *l, const char *name,
-		      const struct fuse_entry_param *e, off_t next)
-{
-	char *at = l->bytes + l->used;
-	size_t room = l->size - l->used;
-	size_t need = l->plus ? fuse_add_direntry_plus(l->req, at, room, name,
-						       e, next)
-			      : fuse_add_direntry(l->req, at, room, name,
-						  &e->attr, next);
-
-	if (need > room)
-		return false;
-	l->used += need;
-	return true;
-}
-
-static bool add_dot(struct listing *l, const char *name, off_t next)
-{
-	struct fuse_entry_param e = { 0 };
-
-	e.attr.st_mode = S_IFDIR;
-	e.attr.st_ino = target_ino(&l->dir);
-	return add_entry(l, name, &e, next);
-}
-
-static int fill_listed(struct listing *l, const struct target *t,
-		       struct fuse_entry_param *e)
-{
-	if (l->plus)
-		return fill_entry(fs_of(l->req), t, e);
-	e->attr.st_ino = target_ino(t);
-	e->attr.st_mode = target_type(t);
-	return 0;
-}
-
-/* 1 if a name was added, 0 at the end or when there is no more room. */
-static int list_one(struct listing *l, uint64_t *cookie)
-{
-	CLEANUP(target_release) struct target t = { 0 };
-	CLEANUP(buf_release) struct buf name = { 0 };
-	struct fuse_entry_param e = { 0 };
-	int r = next_name(&l->dir, cookie, &name, &t);
-
-	if (r <= 0)
-		return r;
-	/* What has gone since it was found is not listed. */
-	if (fill_listed(l, &t, &e) < 0)
-		return 1;
-	buf_put(&name, "", 1);
-	if (buf_error(&name))
-		return buf_error(&name);
-	if (!add_entry(l, (const char *)name.data, &e,
-		       (off_t)(*cookie + OFFSET_NAMES)))
-		return 0;
-	if (!l->plus)
-		return 1;
-	r = inode_remember(fs_inodes(fs_of(l->req)), &t);
-	return r < 0 ? r : 1;
-}
-
-static int fill_listing(struct listing *l, off_t off)
-{
-	uint64_t cookie = off > OFFSET_NAMES ? (uint64_t)off - OFFSET_NAMES : 0;
-	int r = 1;
-
-	if (!l->dir.folder && l->dir.object.facet != FACET_SCOPE)
-		return -ENOTDIR;
-	if (off <= OFFSET_DOT && !add_dot(l, ".", OFFSET_DOTDOT))
-		return 0;
-	if (off <= OFFSET_DOTDOT && !add_dot(l, "..", OFFSET_NAMES))
-		return 0;
-	while (r == 1)
-		r = list_one(l, &cookie);
-	/* What is listed already is worth more than the error behind it. */
-	return l->used ? 0 : r;
+	fi->cache_readdir = cache.cache_readdir;
+	fi->keep_cache = cache.keep_cache;
+	if (r < 0)
+		reply(req, r);
+	else
+		fuse_reply_open(req, fi);
 }
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		 bool plus)
 {
-	CLEANUP(free_ptr) char *bytes = malloc(size);
-	struct listing l = { .req = req,
-			     .ino = ino,
-			     .dir = target_of(req, ino),
-			     .plus = plus,
-			     .bytes = bytes,
-			     .size = size };
-	int r = bytes ? fill_listing(&l, off) : -ENOMEM;
+	CLEANUP(free_ptr) char *bytes = NULL;
+	int64_t used = dirs_list(req, ino, size, off, plus, &bytes);
 
-	if (r < 0)
-		reply(req, r);
+	if (used < 0)
+		reply(req, (int)used);
 	else
-		fuse_reply_buf(req, l.bytes, l.used);
+		fuse_reply_buf(req, bytes, (size_t)used);
 }
 
 static void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -468,89 +461,66 @@ static void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size,
 	list(req, ino, size, off, true);
 }
 
-static void op_opendir(fuse_req_t req, fuse_ino_t ino,
-		       struct fuse_file_info *fi)
-{
-	struct target t = target_of(req, ino);
-	int r = 0;
-
-	/* A folder's listing changes without us, and is not cached. */
-	fi->cache_readdir = !t.folder;
-	fi->keep_cache = !t.folder;
-	if (t.checkpoint)
-		r = checkpoint_refresh(t.checkpoint);
-	if (r < 0 && r != -ENOENT && r != -EAGAIN)
-		reply(req, r);
-	else
-		fuse_reply_open(req, fi);
-}
-
 static void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync,
 			struct fuse_file_info *fi)
 {
 	struct target t = target_of(req, ino);
+	int r;
 
 	(void)datasync;
 	(void)fi;
-	reply(req, t.checkpoint ? checkpoint_commit(t.checkpoint)
-				: fs_commit_all(fs_of(req)));
+	begin(req);
+	r = t.checkpoint ? checkpoint_commit(t.checkpoint)
+			 : fs_commit_all(fs_of(req));
+	end_reply(req, r);
 }
 
-/* --- what this version does not do ---------------------------------------- */
+/* --- names that come and go ---------------------------------------------- */
 
-static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name,
-		      mode_t mode, struct fuse_file_info *fi)
+static void reply_made(fuse_req_t req, int r, fuse_ino_t parent,
+		       const char *name, const struct target *t)
 {
-	(void)parent;
-	(void)name;
-	(void)mode;
-	(void)fi;
-	reply(req, -EOPNOTSUPP);
+	end(req);
+	if (r < 0)
+		reply(req, r);
+	else
+		(void)reply_entry(req, parent, name, t, NULL);
 }
 
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
 		     mode_t mode, dev_t rdev)
 {
-	(void)parent;
-	(void)name;
+	struct attributes owner = owner_of(req, mode);
+	CLEANUP(target_release) struct target t = { 0 };
+	int r = -EPERM;
+
 	(void)rdev;
-	reply(req, S_ISREG(mode) ? -EOPNOTSUPP : -EPERM);
+	begin(req);
+	if (S_ISREG(mode))
+		r = names_make_file(fs_of(req), parent, name, &owner, &t);
+	reply_made(req, r, parent, name, &t);
 }
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name,
 		     mode_t mode)
 {
-	(void)parent;
-	(void)name;
-	(void)mode;
-	reply(req, -EOPNOTSUPP);
-}
+	CLEANUP(target_release) struct target t = { 0 };
+	int r;
 
-static void op_remove(fuse_req_t req, fuse_ino_t parent, const char *name)
-{
-	(void)parent;
-	(void)name;
-	reply(req, -EOPNOTSUPP);
-}
-
-static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
-		      fuse_ino_t newparent, const char *newname, unsigned flags)
-{
-	(void)parent;
-	(void)name;
-	(void)newparent;
-	(void)newname;
-	(void)flags;
-	reply(req, -EOPNOTSUPP);
+	begin(req);
+	r = names_make_directory(fs_of(req), parent, name, mode, &t);
+	reply_made(req, r, parent, name, &t);
 }
 
 static void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent,
 		       const char *name)
 {
-	(void)link;
-	(void)parent;
-	(void)name;
-	reply(req, -EOPNOTSUPP);
+	CLEANUP(target_release) struct target t = { 0 };
+	int r;
+
+	begin(req);
+	r = names_make_link(fs_of(req), parent, name, link, &t);
+	reply_made(req, r, parent, name, &t);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent,
@@ -560,6 +530,34 @@ static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent,
 	(void)newparent;
 	(void)newname;
 	reply(req, -EPERM);
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	int r;
+
+	begin(req);
+	r = names_remove_file(fs_of(req), parent, name);
+	end_reply(req, r);
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	int r;
+
+	begin(req);
+	r = names_remove_directory(fs_of(req), parent, name);
+	end_reply(req, r);
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name,
+		      fuse_ino_t newparent, const char *newname, unsigned flags)
+{
+	int r;
+
+	begin(req);
+	r = names_rename(fs_of(req), parent, name, newparent, newname, flags);
+	end_reply(req, r);
 }
 
 #define OPS_FOR_READING                                                  \
@@ -575,12 +573,16 @@ static const struct fuse_lowlevel_ops ops_to_read = {
 };
 
 static const struct fuse_lowlevel_ops ops_to_write = {
-	OPS_FOR_READING,       .setattr = op_setattr, .setxattr = op_setxattr,
-	.removexattr = NULL,   .open = op_open,       .opendir = op_opendir,
-	.write = op_write,     .flush = op_flush,     .fsync = op_fsync,
-	.release = op_release, .create = op_create,   .mknod = op_mknod,
-	.mkdir = op_mkdir,     .unlink = op_remove,   .rmdir = op_remove,
-	.rename = op_rename,   .symlink = op_symlink, .link = op_link,
+	OPS_FOR_READING,           .setattr = op_setattr,
+	.setxattr = op_setxattr,   .removexattr = op_removexattr,
+	.open = op_open,           .opendir = op_opendir,
+	.create = op_create,       .write = op_write,
+	.fallocate = op_fallocate, .copy_file_range = op_copy_file_range,
+	.flush = op_flush,         .fsync = op_fsync,
+	.release = op_release,     .mknod = op_mknod,
+	.mkdir = op_mkdir,         .symlink = op_symlink,
+	.link = op_link,           .unlink = op_unlink,
+	.rmdir = op_rmdir,         .rename = op_rename,
 };
 
 const struct fuse_lowlevel_ops *ops_for(bool read_only)

@@ -425,6 +425,9 @@ void options_print_help(void)
 	      "  -o umask=          permission bits that no file has, in octal\n"
 	      "  -o log=LEVEL       error, warning or info (the default)\n"
 	      "\n"
+	      "MOUNTPOINT/.weightfs, which is not listed, has the state of the mount: status,\n"
+	      "log, version, control, manifest/PREFIX.tsv.\n"
+	      "\n"
 	      "weightfs(1) explains each of them, and the exit codes.\n",
 	      stdout);
 }

@@ -56,12 +56,22 @@ static enum exit_code say_not_ours(const char *path, int error)
 	return EXIT_CODE_MOUNTPOINT;
 }
 
-/* fsync of the root returns when all that was written is in its checkpoint. */
+/*
+ * When this returns, all that the end of the mount would store is in its checkpoint;
+ * or somebody has to hear that it cannot be, while it can still be saved elsewhere.
+ */
 static int sync_all(const char *path)
 {
+	static const char order[] = "settle\n";
 	CLEANUP(close_fd)
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP(close_fd)
+	int control = fd < 0 ? -1
+			     : openat(fd, ".weightfs/control",
+				      O_WRONLY | O_CLOEXEC);
 
+	if (control >= 0 && write(control, order, strlen(order)) < 0)
+		return -errno;
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 

@@ -1,19 +1,5 @@
 /* core/checkpoint: its life on a disk that others use, in one thread and in many. */
-#include <pthread.h>
-#include <stdatomic.h>
-#include <sys/syscall.h>
-
-#include "core/bundle.h"
-#include "core/checkpoint.h"
-#include "core/dir.h"
-#include "core/entry.h"
-#include "core/io.h"
-#include "core/shard.h"
-#include "tests/support.h"
-
-DEFINE_CLEANUP(struct bundle, bundle_unref)
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct variable, variable_unref)
+#include "tests/mount_support.h"
 
 /* The next n fdatasyncs fail; see tests/test_commit.c. */
 static atomic_int fail_sync;
@@ -37,153 +23,16 @@ int fdatasync(int fildes)
 	return (int)syscall(SYS_fdatasync, fildes);
 }
 
-/* A mount without FUSE. */
-struct mount {
-	struct place where;
-	struct checkpoint_config config;
-	struct checkpoint *cp;
-	atomic_ulong ids;
-	atomic_uint told;
-	atomic_uint dirty;
-};
-
-static uint64_t count_up(void *arg)
-{
-	return atomic_fetch_add(&((struct mount *)arg)->ids, 1) + 1;
-}
-
-static void note_name(void *arg, uint64_t scope, struct span name)
-{
-	(void)scope;
-	(void)name;
-	atomic_fetch_add(&((struct mount *)arg)->told, 1);
-}
-
-DEFINE_CLEANUP(struct dir, dir_unref)
-
-static void note_dirty(void *arg, struct checkpoint *cp)
-{
-	(void)cp;
-	atomic_fetch_add(&((struct mount *)arg)->dirty, 1);
-}
-
-static void mount_init_as(struct mount *m, bool read_only)
-{
-	CLEANUP(dir_unrefp) struct dir *dir = NULL;
-	struct checkpoint_place place = { .prefix = "ckpt",
-					  .label = "ckpt",
-					  .read_only = read_only };
-
-	memset(m, 0, sizeof(*m));
-	m->where = place_make();
-	m->config = (struct checkpoint_config){
-		.verify = true,
-		.next_id = count_up,
-		.observer = note_name,
-		.dirty = note_dirty,
-		.arg = m,
-	};
-	assert_int_equal(dir_new(dup(m->where.fd), &dir), 0);
-	place.dir = dir;
-	assert_int_equal(checkpoint_new(&m->config, &place, &m->cp), 0);
-	forget_lines();
-}
-
-static void mount_init(struct mount *m)
-{
-	mount_init_as(m, false);
-}
-
-static void mount_release(struct mount *m)
-{
-	checkpoint_unref(m->cp);
-	place_release(&m->where);
-}
-
-static const char *const pairs[][2] = { { "a", "one" },
-					{ "b", "two" },
-					{ "dir/c", "three" } };
-
-static void mount_pairs(struct mount *m)
-{
-	mount_init(m);
-	make_bundle(m->where.fd, 3, pairs);
-	assert_int_equal(checkpoint_refresh(m->cp), 0);
-}
-
-static int lookup(struct mount *m, const char *name, struct object *ret)
-{
-	return checkpoint_lookup(m->cp, checkpoint_root(m->cp), span_of(name),
-				 ret);
-}
-
-static struct variable *variable(struct mount *m, const char *name)
-{
-	struct object o = { 0 };
-
-	assert_int_equal(lookup(m, name, &o), 0);
-	assert_int_equal(o.facet, FACET_VALUE);
-	return o.variable;
-}
-
-static void assert_reads(struct variable *v, const char *want)
-{
-	struct reading r;
-
-	assert_int_equal(variable_read(v, 100, 0, &r), 0);
-	assert_true(span_equal((struct span){ r.data, r.n }, span_of(want)));
-	reading_release(&r);
-}
-
-static int write_all(struct mount *m, struct variable *v, const char *text)
-{
-	int r = checkpoint_open_writer(m->cp, v, true);
-
-	if (r < 0)
-		return r;
-	r = variable_write(v, text, strlen(text), 0);
-	if (r == 0)
-		r = checkpoint_flush(m->cp, v);
-	(void)variable_close_writer(v);
-	return r;
-}
-
-/* What somebody who opens the files now finds under the key. */
-static void assert_on_disk(struct mount *m, const char *key, const char *want)
-{
-	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
-	const struct entry *e;
-	char found[100];
-
-	assert_int_equal(bundle_open(m->where.fd, "ckpt", NULL, &b), 0);
-	e = bundle_find(b, span_of(key));
-	assert_int_equal(entry_size(e), strlen(want));
-	assert_int_equal(io_read_at(shard_fd(entry_shard(e)), found,
-				    entry_size(e), entry_offset(e)),
-			 0);
-	assert_memory_equal(found, want, strlen(want));
-	assert_int_equal(entry_crc32c(e), crc32c_extend(0, want, strlen(want)));
-}
-
 /* --- names and values ------------------------------------------------------- */
 
 static void names_are_listed_with_sidecars(void **state)
 {
 	CLEANUP(mount_release) struct mount m;
-	CLEANUP(buf_release) struct buf names = { 0 };
 	struct object o = { 0 };
-	uint64_t cookie = 0;
 
 	(void)state;
 	mount_pairs(&m);
-	while (checkpoint_list(m.cp, checkpoint_root(m.cp), &cookie, &names,
-			       &o) > 0) {
-		buf_put(&names, " ", 1);
-		object_release(&o);
-	}
-	buf_put(&names, "", 1);
-	assert_string_equal((char *)names.data,
-			    "a a.shape a.dtype b b.shape b.dtype dir ");
+	assert_listed(&m, "", "a a.shape a.dtype b b.shape b.dtype dir ");
 	assert_int_equal(lookup(&m, "a.d", &o), -ENOENT);
 	assert_int_equal(lookup(&m, "b.dtype", &o), 0);
 	assert_int_equal(o.facet, FACET_DTYPE);

@@ -20,6 +20,7 @@
 DEFINE_CLEANUP(struct bundle, bundle_unref)
 DEFINE_CLEANUP(struct edit, edit_free)
 DEFINE_CLEANUP(struct entry, entry_unref)
+DEFINE_CLEANUP(struct extent, extent_unref)
 DEFINE_CLEANUP(struct stage, stage_unref)
 
 #define PREFIX "model.ckpt-5"
@@ -153,12 +154,15 @@ static struct entry *write_value(struct entry *base, struct span bytes)
 	CLEANUP(stage_unrefp) struct stage *s = NULL;
 	const struct stat like = { .st_mode = 0644 };
 	const char *reason;
+	CLEANUP(extent_unrefp) struct extent *x = NULL;
 	struct entry *e = NULL;
+	uint32_t crc;
 
 	assert_int_equal(shard_edit(entry_shard(base), &like, &reason), 0);
-	assert_int_equal(stage_new(base, true, &s), 0);
+	assert_int_equal(stage_new(entry_shard(base), NULL, bytes.len, &s), 0);
 	assert_int_equal(stage_write(s, bytes.data, bytes.len, 0), 0);
-	assert_int_equal(stage_finish(s, &e), 0);
+	assert_int_equal(stage_store(s, &x, &crc), 0);
+	assert_int_equal(entry_replace(base, x, crc, &e), 0);
 	return e;
 }
 

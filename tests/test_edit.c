@@ -146,7 +146,7 @@ static void variable_of_an_entry_is_held(void **state)
 	struct variable *v = NULL;
 
 	(void)state;
-	assert_int_equal(variable_new(a, "ckpt", true, 1, 1, &v), 0);
+	assert_int_equal(variable_new(a, entry_key(a), "ckpt", true, 1, &v), 0);
 	assert_int_equal(edit_put(e, a, v), 0);
 	variable_unref(v); /* a use after free, if the edit did not hold it */
 	assert_int_equal(edit_sort(e), 0);

@@ -49,10 +49,11 @@ static void shown_open(struct shown *s, const char *prefix)
 	s->variables = calloc(n + 1, sizeof(struct variable *));
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(variable_new(bundle_entry(s->bundle, i),
-					      "label", true, count_up(s), i,
-					      &s->variables[i]),
+					      (struct span){ 0 }, "label", true,
+					      count_up(s), &s->variables[i]),
 				 0);
-	assert_int_equal(tree_new(count_up, hear_nothing, s, &s->tree), 0);
+	assert_int_equal(tree_new(count_up, hear_nothing, s, NULL, 0, &s->tree),
+			 0);
 }
 
 /* Of these keys, which rise and end in NULL. */

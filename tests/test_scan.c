@@ -297,9 +297,53 @@ static void state_tells_when_to_look_again(void **state)
 	assert_false(folder_state_equal(&first, &second));
 }
 
+static void names_of_shards_are_told_from_others(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t stem, shard;
+	} names[] = {
+		{ "m.data-00000-of-00001", 6, 1 },
+		{ "m.data-100000-of-100001", 6, 1 },
+		{ "m-00000-of-00001", 1, 0 },
+		{ ".data-00000-of-00001", 5, 0 },
+		{ "m.data-0000-of-00001", 0, 0 },
+		{ "m.data-00000-of-0001", 0, 0 },
+		{ "m.data-00000-of-", 0, 0 },
+		{ "-00000-of-00001", 0, 0 },
+		{ "00000-of-00001", 0, 0 },
+		{ "", 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		assert_int_equal(scan_stem(names[i].name), names[i].stem);
+		assert_int_equal(scan_shard_prefix(names[i].name),
+				 names[i].shard);
+	}
+}
+
+static void dropped_name_is_not_found(void **state)
+{
+	CLEANUP(place_release) struct place p = place_make();
+	CLEANUP(scan_release) struct scan s = { 0 };
+
+	(void)state;
+	put_old(&p, "a", "x");
+	put_old(&p, "b", "x");
+	put_old(&p, "c", "x");
+	assert_int_equal(scan_directory(p.fd, true, &s), 0);
+	scan_drop(&s, scan_find(&s, "b"));
+	assert_int_equal(s.n, 2);
+	assert_int_equal(scan_find(&s, "b"), 2);
+	assert_int_equal(scan_find(&s, "c"), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(names_of_shards_are_told_from_others),
+		cmocka_unit_test(dropped_name_is_not_found),
 		cmocka_unit_test(empty_directory_has_nothing),
 		cmocka_unit_test(index_and_shards_are_one),
 		cmocka_unit_test(everything_else_passes_through),

@@ -89,7 +89,8 @@ def _receive(stream):
 # ------------------------------------------------------------- in the server
 def _pack(dtype, value):
     if dtype == "string":
-        return dtype, list(value.shape), [bytes(x) for x in np.asarray(value, object).ravel()]
+        value = np.asarray(value, object)  # a session gives a scalar as bytes
+        return dtype, list(value.shape), [bytes(x) for x in value.ravel()]
     return dtype, list(value.shape), np.ascontiguousarray(value).tobytes()
 
 
@@ -131,6 +132,19 @@ def saver_restore(prefix, wanted):
         made = {k: tf1.Variable(tf.zeros(s, tf.as_dtype(d))) for k, (d, s) in wanted.items()}
         tf1.train.Saver(made).restore(session, str(prefix))
         return {k.encode(): _pack(wanted[k][0], v) for k, v in session.run(made).items()}
+
+
+def saver_save(prefix, items, step=None):
+    """What a training script does: variables and a Saver; index, data, .meta and state file."""
+    with tf.Graph().as_default(), tf1.Session() as session:
+        made = {k: tf1.Variable(tf.constant(v)) for k, v in items.items()}
+        session.run(tf1.global_variables_initializer())
+        return tf1.train.Saver(made).save(session, str(prefix), global_step=step)
+
+
+def latest_checkpoint(directory):
+    """What tf.train.latest_checkpoint finds."""
+    return tf.train.latest_checkpoint(str(directory))
 
 
 def _object_graph(prefix):

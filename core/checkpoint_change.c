@@ -1,0 +1,302 @@
+#include <errno.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include "core/bundle.h"
+#include "core/catalog.h"
+#include "core/checkpoint_inside.h"
+#include "core/cleanup.h"
+#include "core/graph.h"
+#include "core/log.h"
+#include "core/shard.h"
+#include "core/workspace.h"
+
+#define SETTLE_TRIES 100
+#define SETTLE_US    20000
+
+DEFINE_CLEANUP(struct entry, entry_unref)
+DEFINE_CLEANUP(struct shard, shard_unref)
+
+/* Whether the checkpoint can be written to, whatever the variable. */
+static int check_writable_locked(struct checkpoint *cp)
+{
+	const char *reason;
+	int r;
+
+	if (cp->read_only)
+		return -EROFS;
+	if (cp->retired || !catalog_bundle(cp->catalog))
+		return -ESTALE;
+	r = bundle_writable(catalog_bundle(cp->catalog), &reason);
+	if (r < 0)
+		log_error("%s: cannot be written: %s", cp->label, reason);
+	return r;
+}
+
+/* Where new bytes for `v` go, counted; NULL is a new value. */
+static int find_shard_locked(struct checkpoint *cp, struct variable *v,
+			     struct shard **ret)
+{
+	CLEANUP(entry_unrefp) struct entry *e = v ? variable_entry(v) : NULL;
+
+	return bundle_shard(catalog_bundle(cp->catalog), e, ret);
+}
+
+/* The graph says what all the others are: it is not to be written as a value. */
+static int check_not_graph(struct checkpoint *cp, struct variable *v)
+{
+	CLEANUP(buf_release) struct buf key = { 0 };
+	int r = variable_key(v, &key);
+
+	if (r < 0 || !span_equal(buf_span(&key), span_of(GRAPH_KEY)))
+		return r;
+	log_error("%s: %s: not written: the object graph is read-only where it "
+		  "stands",
+		  cp->label, GRAPH_KEY);
+	return -EPERM;
+}
+
+/* From the first look at a name to its change: both locks, and a shard for new bytes. */
+struct changing {
+	struct checkpoint *cp;
+	struct shard *shard;
+};
+
+static int changing_begin(struct checkpoint *cp, struct changing *ret)
+{
+	int r;
+
+	pthread_mutex_lock(&cp->flush_lock);
+	pthread_mutex_lock(&cp->lock);
+	*ret = (struct changing){ .cp = cp };
+	r = checkpoint_look_locked(cp);
+	if (r == 0)
+		r = check_writable_locked(cp);
+	if (r == 0)
+		r = find_shard_locked(cp, NULL, &ret->shard);
+	cp->ws.shard = ret->shard;
+	return r;
+}
+
+static void changing_end(struct changing *c)
+{
+	c->cp->ws.shard = NULL;
+	if (c->shard)
+		checkpoint_schedule_locked(c->cp);
+	shard_unref(c->shard);
+	pthread_mutex_unlock(&c->cp->lock);
+	pthread_mutex_unlock(&c->cp->flush_lock);
+}
+
+/* The same for names, which a SavedModel has in another file as well. */
+static int renaming_begin(struct checkpoint *cp, struct changing *ret)
+{
+	int r = changing_begin(cp, ret);
+
+	if (r < 0 || !cp->frozen)
+		return r;
+	log_error(
+		"%s: in a SavedModel only values can be changed: saved_model.pb "
+		"has the names and shapes, too; -o force does it all the same",
+		cp->label);
+	return -EPERM;
+}
+
+int checkpoint_create(struct checkpoint *cp, struct node *scope,
+		      struct span name, const struct attributes *owner,
+		      struct object *ret)
+{
+	CLEANUP(changing_end) struct changing c;
+	int r = renaming_begin(cp, &c);
+
+	if (r == 0 && node_dead(scope))
+		r = -ENOENT;
+	return r < 0 ? r : workspace_create(&cp->ws, scope, name, owner, ret);
+}
+
+int checkpoint_mkdir(struct checkpoint *cp, struct node *scope,
+		     struct span name, struct object *ret)
+{
+	CLEANUP(changing_end) struct changing c;
+	int r = renaming_begin(cp, &c);
+
+	if (r == 0 && node_dead(scope))
+		r = -ENOENT;
+	return r < 0 ? r : workspace_mkdir(&cp->ws, scope, name, ret);
+}
+
+int checkpoint_unlink(struct checkpoint *cp, struct node *scope,
+		      struct span name)
+{
+	CLEANUP(changing_end) struct changing c;
+	int r = renaming_begin(cp, &c);
+
+	if (r == 0 && node_dead(scope))
+		r = -ENOENT;
+	return r < 0 ? r : workspace_unlink(&cp->ws, scope, name);
+}
+
+int checkpoint_rmdir(struct checkpoint *cp, struct node *scope,
+		     struct span name)
+{
+	CLEANUP(changing_end) struct changing c;
+	int r = renaming_begin(cp, &c);
+
+	if (r == 0 && node_dead(scope))
+		r = -ENOENT;
+	return r < 0 ? r : workspace_rmdir(&cp->ws, scope, name);
+}
+
+static int rename_now(struct checkpoint *cp, struct node *from,
+		      struct span from_name, struct node *to,
+		      struct span to_name, unsigned flags)
+{
+	CLEANUP(changing_end) struct changing c;
+	int r = renaming_begin(cp, &c);
+
+	if (r == 0 && (node_dead(from) || node_dead(to)))
+		r = -ENOENT;
+	return r < 0 ? r
+		     : workspace_rename(&cp->ws, from, from_name, to, to_name,
+					flags);
+}
+
+/* With `sync`, whoever changed something waits until it is durable. */
+static int sync_if_asked(struct checkpoint *cp)
+{
+	return cp->config->sync ? checkpoint_sync(cp, NULL) : 0;
+}
+
+int checkpoint_rename(struct checkpoint *cp, struct node *from,
+		      struct span from_name, struct node *to,
+		      struct span to_name, unsigned flags)
+{
+	int r = rename_now(cp, from, from_name, to, to_name, flags);
+
+	return r < 0 ? r : sync_if_asked(cp);
+}
+
+/* Of what may not change, it may be said what it is. */
+static int check_says_the_same(struct variable *v, enum facet facet,
+			       struct span text)
+{
+	CLEANUP(type_release) struct type now = { 0 };
+	CLEANUP(type_release) struct type next = { 0 };
+	int r = variable_type(v, &now);
+
+	if (r == 0)
+		r = type_copy(&now, &next);
+	if (r == 0)
+		r = facet == FACET_DTYPE ? type_read_dtype(&next, text)
+					 : type_read_shape(&next, text);
+	return r == 0 && !type_equal(&now, &next) ? -EPERM : r;
+}
+
+static int set_sidecar_now(struct checkpoint *cp, struct variable *v,
+			   enum facet facet, struct span text)
+{
+	CLEANUP(changing_end) struct changing c;
+	int r = changing_begin(cp, &c);
+
+	if (r == 0)
+		r = cp->frozen ? check_says_the_same(v, facet, text)
+			       : check_not_graph(cp, v);
+	return r < 0 ? r : workspace_declare(&cp->ws, v, facet, text);
+}
+
+int checkpoint_set_sidecar(struct checkpoint *cp, struct variable *v,
+			   enum facet facet, struct span text)
+{
+	int r = set_sidecar_now(cp, v, facet, text);
+
+	return r < 0 ? r : sync_if_asked(cp);
+}
+
+int checkpoint_open_writer(struct checkpoint *cp, struct variable *v,
+			   bool truncate)
+{
+	CLEANUP(shard_unrefp) struct shard *shard = NULL;
+	int r = check_not_graph(cp, v);
+
+	if (r < 0)
+		return r;
+	r = -ESTALE;
+	/* Between the data and the index of a save by somebody else: that is over soon. */
+	for (int tries = 0; r == -ESTALE && tries < SETTLE_TRIES; tries++) {
+		if (tries > 0)
+			(void)usleep(SETTLE_US);
+		LOCK_SCOPE(&cp->lock);
+		if (tries > 0)
+			(void)checkpoint_refresh_locked(cp);
+		if (variable_dead(v))
+			return -ESTALE;
+		r = check_writable_locked(cp);
+		if (r == 0)
+			r = find_shard_locked(cp, v, &shard);
+	}
+	return r < 0 ? r : variable_open_writer(v, shard, truncate);
+}
+
+/* With the flush lock held. */
+static int flush_flushing(struct checkpoint *cp, struct variable *v, bool last)
+{
+	int r = variable_flush(v, last);
+
+	if (r <= 0)
+		return r;
+	LOCK_SCOPE(&cp->lock);
+	r = workspace_take_over(&cp->ws, v);
+	if (r == 0) {
+		r = cp->failure;
+		cp->failure = 0;
+	}
+	checkpoint_schedule_locked(cp);
+	return r;
+}
+
+int checkpoint_flush(struct checkpoint *cp, struct variable *v)
+{
+	LOCK_SCOPE(&cp->flush_lock);
+	return flush_flushing(cp, v, false);
+}
+
+bool checkpoint_close_writer(struct checkpoint *cp, struct variable *v)
+{
+	LOCK_SCOPE(&cp->flush_lock);
+	bool last = variable_writers(v) == 1;
+	bool dropped;
+
+	if (last)
+		(void)flush_flushing(cp, v, true);
+	dropped = variable_close_writer(v);
+	if (!dropped || variable_has_value(v))
+		return dropped;
+	pthread_mutex_lock(&cp->lock);
+	workspace_withdraw_value(&cp->ws, v);
+	pthread_mutex_unlock(&cp->lock);
+	return true;
+}
+
+/* A size that is set by path has no close() to be judged at. */
+static int truncate_at_once(struct checkpoint *cp, struct variable *v,
+			    uint64_t size)
+{
+	int r = checkpoint_open_writer(cp, v, false);
+	bool dropped;
+
+	if (r < 0)
+		return r;
+	r = variable_set_size(v, size);
+	if (r == 0)
+		r = checkpoint_flush(cp, v);
+	/* Emptying is not judged before the end: a value could follow. */
+	dropped = checkpoint_close_writer(cp, v);
+	return r == 0 && dropped ? -EINVAL : r;
+}
+
+int checkpoint_truncate(struct checkpoint *cp, struct variable *v,
+			uint64_t size)
+{
+	return variable_writers(v) ? variable_set_size(v, size)
+				   : truncate_at_once(cp, v, size);
+}

@@ -1,0 +1,139 @@
+#include <pthread.h>
+
+#include "core/bundle.h"
+#include "core/catalog.h"
+#include "core/checkpoint_inside.h"
+#include "core/cleanup.h"
+#include "core/edit.h"
+#include "core/pending.h"
+
+DEFINE_CLEANUP(struct bundle, bundle_unref)
+DEFINE_CLEANUP(struct edit, edit_free)
+
+struct telling {
+	int (*each)(void *arg, const char *kind, struct span path);
+	void *arg;
+	struct checkpoint_status *status;
+};
+
+/* What is not as it will stay of one variable; NULL if all is. */
+static const char *kind_of(struct variable *v)
+{
+	if (variable_writers(v))
+		return "open";
+	if (variable_declared(v, FACET_SHAPE) ||
+	    variable_declared(v, FACET_DTYPE))
+		return "declared";
+	if (!variable_stored(v))
+		return "scratch";
+	return variable_is_new(v) ? "untyped" : NULL;
+}
+
+static int tell_pending(void *arg, struct node *n)
+{
+	const struct telling *t = arg;
+	const char *kind = kind_of(node_variable(n));
+	CLEANUP(buf_release) struct buf path = { 0 };
+	int r;
+
+	if (!kind)
+		return 0;
+	r = node_put_path(n, &path);
+	return r < 0 ? r : t->each(t->arg, kind, buf_span(&path));
+}
+
+static int tell_removed(void *arg, struct span key)
+{
+	const struct telling *t = arg;
+
+	return t->each(t->arg, "removed", key);
+}
+
+int checkpoint_each_pending(
+	struct checkpoint *cp,
+	int (*each)(void *arg, const char *kind, struct span path), void *arg)
+{
+	struct telling t = { .each = each, .arg = arg };
+	LOCK_SCOPE(&cp->lock);
+	int r = node_each_variable(tree_root(catalog_tree(cp->catalog)),
+				   tell_pending, &t);
+
+	return r < 0 ? r : pending_each_doomed(cp->pending, tell_removed, &t);
+}
+
+static int count_one(void *arg, struct node *n)
+{
+	struct checkpoint_status *s = arg;
+	struct variable *v = node_variable(n);
+
+	s->variables += variable_has_value(v);
+	s->open_writes += variable_writers(v) > 0;
+	s->declarations += variable_declared(v, FACET_SHAPE) ||
+			   variable_declared(v, FACET_DTYPE);
+	s->untyped += variable_has_value(v) && variable_is_new(v) &&
+		      variable_stored(v);
+	return 0;
+}
+
+int checkpoint_status(struct checkpoint *cp, struct checkpoint_status *ret)
+{
+	LOCK_SCOPE(&cp->lock);
+	const struct bundle *b = catalog_bundle(cp->catalog);
+	struct checkpoint_status s = { .format = "not read" };
+
+	if (b) {
+		s.format = cp->v1 ? "V1" : "V2";
+		s.bytes = bundle_data_bytes(b);
+		s.dead_bytes = bundle_dead_bytes(b);
+		(void)node_each_variable(tree_root(catalog_tree(cp->catalog)),
+					 count_one, &s);
+	}
+	s.removals = (unsigned)pending_doomed(cp->pending);
+	s.uncommitted = (unsigned)(edit_count(pending_edit(cp->pending)) +
+				   cp->in_flight);
+	s.last_commit = cp->last_commit;
+	s.last_commit_bytes = cp->last_commit_bytes;
+	*ret = s;
+	return 0;
+}
+
+static int remove_key(void *arg, struct span key)
+{
+	return edit_remove(arg, key);
+}
+
+/* What is on disk, and all that was changed since, as if it was committed now. */
+static int present_locked(struct checkpoint *cp, struct bundle **ret)
+{
+	CLEANUP(edit_freep) struct edit *all = NULL;
+	int r = edit_new(&all);
+
+	while (cp->committing)
+		(void)pthread_cond_wait(&cp->commit_ended, &cp->lock);
+	if (r == 0)
+		r = checkpoint_look_locked(cp);
+	if (r == 0)
+		r = pending_each_doomed(cp->pending, remove_key, all);
+	if (r == 0)
+		r = edit_add_older(all, pending_edit(cp->pending));
+	if (r == 0)
+		r = edit_sort(all);
+	return r < 0 ? r
+		     : bundle_with(catalog_bundle(cp->catalog),
+				   edit_sorted(all), edit_count(all), ret);
+}
+
+int checkpoint_each_entry(struct checkpoint *cp,
+			  int (*each)(void *arg, const struct entry *e),
+			  void *arg)
+{
+	CLEANUP(bundle_unrefp) struct bundle *now = NULL;
+	int r;
+
+	pthread_mutex_lock(&cp->lock);
+	r = present_locked(cp, &now);
+	pthread_mutex_unlock(&cp->lock);
+	for (size_t i = 0; r == 0 && i < bundle_count(now); i++)
+		r = each(arg, bundle_entry(now, i));
+	return r;
+}

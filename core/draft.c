@@ -1,0 +1,532 @@
+#include "core/draft.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/cleanup.h"
+#include "core/dtype.h"
+#include "core/extent.h"
+#include "core/shard.h"
+#include "core/strings.h"
+#include "core/value.h"
+
+#define ASIDE_MS UINT64_C(10000)
+#define CHUNK    (256 << 10)
+
+DEFINE_CLEANUP(struct extent, extent_unref)
+DEFINE_CLEANUP(struct stage, stage_unref)
+DEFINE_CLEANUP(struct value, value_unref)
+
+uint64_t draft_now(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+void draft_release(struct draft *d)
+{
+	stage_unref(d->stage);
+	stage_unref(d->aside);
+	shard_unref(d->shard);
+	type_release(&d->declared);
+	type_release(&d->remembered);
+	*d = (struct draft){ 0 };
+}
+
+void draft_set_shard(struct draft *d, struct shard *shard)
+{
+	struct shard *old = d->shard;
+
+	d->shard = shard_ref(shard);
+	shard_unref(old);
+}
+
+int draft_remember(struct draft *d, const struct type *t)
+{
+	struct type copy;
+	int r = type_copy(t, &copy);
+
+	if (r < 0)
+		return r;
+	type_release(&d->remembered);
+	d->remembered = copy;
+	return 0;
+}
+
+/* --- what has to fit ------------------------------------------------------ */
+
+static int type_of_entry(const struct entry *e, struct type *ret)
+{
+	return type_from(entry_dtype(e), entry_shape(e), ret);
+}
+
+static int wanted(const struct draft *d, const struct entry *present,
+		  struct type *ret)
+{
+	CLEANUP(type_release) struct type other = { 0 };
+	struct type t;
+	int r = type_copy(&d->declared, &t);
+
+	if (r == 0 && present)
+		r = type_of_entry(present, &other);
+	if (r == 0)
+		r = type_complete_from(&t, present ? &other : &d->remembered);
+	if (r < 0)
+		type_release(&t);
+	else
+		*ret = t;
+	return r;
+}
+
+/* The present value, as far as it says what the next one has to be. */
+static const struct entry *model(const struct draft *d,
+				 const struct entry *present)
+{
+	return d->assumed ? NULL : present;
+}
+
+int draft_wanted(const struct draft *d, const struct entry *present,
+		 struct type *ret)
+{
+	return wanted(d, model(d, present), ret);
+}
+
+static int read_text(struct stage *s, struct buf *ret)
+{
+	CLEANUP(free_ptr) uint8_t *chunk = malloc(CHUNK);
+	ssize_t n = chunk ? 1 : -ENOMEM;
+
+	while (n > 0) {
+		n = stage_read(s, chunk, CHUNK, ret->len);
+		if (n > 0)
+			buf_put(ret, chunk, (size_t)n);
+	}
+	return n < 0 ? (int)n : buf_error(ret);
+}
+
+/* How many elements a text of lines is; a last line without its end counts. */
+static uint64_t count_lines(struct span text)
+{
+	uint64_t n = text.len && text.data[text.len - 1] != '\n';
+
+	for (size_t i = 0; i < text.len; i++)
+		n += text.data[i] == '\n';
+	return n;
+}
+
+/* Whether `text` is a value of `t`, whose dtype is string; then also encoded. */
+static int fit_text(struct type *t, struct span text, struct buf *encoded,
+		    uint32_t *ret_crc)
+{
+	bool scalar = t->rank == 0;
+	uint64_t n = scalar ? 1 : count_lines(text);
+
+	if (!shape_resolve(t->dims, t->rank, n))
+		return 0;
+	switch (strings_encode(text, n, scalar, encoded, ret_crc)) {
+	case 0:
+		return 1;
+	case -EINVAL:
+		return 0;
+	default:
+		return -ENOMEM;
+	}
+}
+
+static int fit_stage(struct type *t, struct stage *s)
+{
+	CLEANUP(buf_release) struct buf text = { 0 };
+	CLEANUP(buf_release) struct buf encoded = { 0 };
+	uint32_t crc;
+	int r;
+
+	if (!type_complete(t))
+		return 0;
+	if (t->dtype != DT_STRING)
+		return type_fits(t, stage_size(s));
+	r = read_text(s, &text);
+	return r < 0 ? r : fit_text(t, buf_span(&text), &encoded, &crc);
+}
+
+/*
+ * 1 if the bytes of `s` are a value of the type `ret`; 0 if they have to wait for one;
+ * -EINVAL if they do not fit what is known.
+ */
+static int fit(const struct draft *d, const struct entry *present,
+	       struct stage *s, struct type *ret)
+{
+	bool waits = !present && !d->strict && !type_complete(&d->declared);
+	struct type t = { 0 };
+	int r = wanted(d, present, &t);
+
+	if (r == 0)
+		r = fit_stage(&t, s);
+	if (r == 1)
+		*ret = t;
+	else
+		type_release(&t);
+	return r == 0 && !waits ? -EINVAL : r;
+}
+
+/* --- from a draft to a value ---------------------------------------------- */
+
+static int make_entry(const struct entry *present, struct span key,
+		      const struct type *t, struct extent *x, uint32_t crc,
+		      struct entry **ret)
+{
+	if (present && entry_dtype(present) == t->dtype &&
+	    shape_equal(entry_shape(present), type_shape(t)))
+		return entry_replace(present, x, crc, ret);
+	return entry_new(key, t->dtype, type_shape(t), x, crc, ret);
+}
+
+static int store_text(const struct draft *d, struct stage *s, struct type *t,
+		      struct extent **ret, uint32_t *ret_crc)
+{
+	CLEANUP(buf_release) struct buf text = { 0 };
+	CLEANUP(buf_release) struct buf encoded = { 0 };
+	CLEANUP(extent_unrefp) struct extent *x = NULL;
+	int r = read_text(s, &text);
+
+	if (r == 0)
+		r = fit_text(t, buf_span(&text), &encoded, ret_crc);
+	if (r <= 0)
+		return r < 0 ? r : -EINVAL;
+	r = shard_reserve(d->shard, encoded.len, &x);
+	if (r == 0)
+		r = shard_write(d->shard, encoded.data, encoded.len,
+				extent_offset(x));
+	if (r == 0)
+		r = stage_end(s);
+	if (r == 0)
+		*ret = STEAL(x);
+	return r;
+}
+
+/* Makes the bytes of `s` the value; the draft is empty afterwards. */
+static int take(struct draft *d, const struct entry *present, struct span key,
+		struct stage *s, struct type *t, struct entry **ret)
+{
+	CLEANUP(extent_unrefp) struct extent *x = NULL;
+	uint32_t crc = 0;
+	int r = t->dtype == DT_STRING ? store_text(d, s, t, &x, &crc)
+				      : stage_store(s, &x, &crc);
+
+	if (r == 0)
+		r = make_entry(present, key, t, x, crc, ret);
+	if (r < 0)
+		return r;
+	stage_unref(STEAL(d->stage));
+	stage_unref(STEAL(d->aside));
+	type_release(&d->declared);
+	type_release(&d->remembered);
+	d->assumed = false;
+	return 1;
+}
+
+static int fit_and_take(struct draft *d, const struct entry *present,
+			struct span key, struct stage *s, struct entry **ret)
+{
+	CLEANUP(type_release) struct type t = { 0 };
+	int r = fit(d, present, s, &t);
+
+	return r == 1 ? take(d, present, key, s, &t, ret) : r;
+}
+
+/* The text of a string tensor, for who writes into a part of it. */
+static int load_text(struct stage *s, struct entry *present, const char *label)
+{
+	CLEANUP(value_unrefp) struct value *v = NULL;
+	int r = value_new(present, label, false, &v);
+	uint64_t at = 0;
+
+	while (r == 0 && at < value_size(v)) {
+		struct reading part = { 0 };
+
+		r = value_read(v, CHUNK, at, &part);
+		if (r == 0 && part.n == 0)
+			break;
+		if (r == 0)
+			r = stage_load(s, part.data, part.n);
+		at += part.n;
+		reading_release(&part);
+	}
+	return r;
+}
+
+static int make_stage(struct draft *d, struct entry *present, bool truncated,
+		      const char *label)
+{
+	bool text = present && entry_dtype(present) == DT_STRING;
+	CLEANUP(type_release) struct type t = { 0 };
+	uint64_t expected = STAGE_UNKNOWN;
+	int r = draft_wanted(d, present, &t);
+
+	if (r < 0)
+		return r;
+	if (!type_size(&t, &expected))
+		expected = STAGE_UNKNOWN;
+	r = stage_new(d->shard, truncated || text ? NULL : present, expected,
+		      &d->stage);
+	if (r == 0 && text && !truncated)
+		r = load_text(d->stage, present, label);
+	if (r < 0)
+		stage_unref(STEAL(d->stage));
+	return r;
+}
+
+int draft_begin(struct draft *d, struct entry *present, bool truncated,
+		const char *label, struct stage **ret)
+{
+	int r = d->stage ? 0 : make_stage(d, present, truncated, label);
+
+	if (r < 0)
+		return r;
+	d->judged = false;
+	*ret = stage_ref(d->stage);
+	return 0;
+}
+
+/*
+ * Without a type yet: what one sidecar says, where the other one may be what it is while
+ * nothing is known; else bytes, as many as there are.  What is known is not forgotten.
+ */
+static int take_as_bytes(struct draft *d, struct span key, struct entry **ret)
+{
+	int64_t count = (int64_t)stage_size(d->stage);
+	struct type plain = { DT_UINT8, true, 1, &count };
+	struct type declared = d->declared, remembered = d->remembered;
+	CLEANUP(type_release) struct type t = { 0 };
+	int r = type_copy(&declared, &t);
+
+	if (r == 0)
+		r = type_complete_from(&t, &plain);
+	if (r == 0)
+		r = fit_stage(&t, d->stage);
+	if (r < 0)
+		return r;
+	d->declared = d->remembered = (struct type){ 0 };
+	r = take(d, NULL, key, d->stage, r == 1 ? &t : &plain, ret);
+	d->declared = declared;
+	d->remembered = remembered;
+	d->assumed |= r == 1;
+	return r;
+}
+
+int draft_judge(struct draft *d, const struct entry *present, struct span key,
+		enum judgement how, struct entry **ret)
+{
+	bool written = d->stage && stage_written(d->stage);
+	bool numbers = present && entry_dtype(present) != DT_STRING;
+	bool anyhow = how == JUDGE_ANYHOW || how == JUDGE_SYNC || d->assumed;
+	/* At an fsync more may follow, and then it may be what was declared. */
+	bool ended = how == JUDGE_ANYHOW || (how == JUDGE_SYNC && d->judged);
+	int r;
+
+	d->judged = true;
+	/* A shell closes the file before it writes; nothing is judged then. */
+	if (!d->stage || (!written && (numbers || how == JUDGE_CLOSE)))
+		return 0;
+	r = stage_error(d->stage);
+	if (r < 0)
+		return r;
+	r = fit_and_take(d, model(d, present), key, d->stage, ret);
+	if ((r == 0 && anyhow) || (r == -EINVAL && ended && !d->strict))
+		return take_as_bytes(d, key, ret);
+	if (r == -EINVAL && how == JUDGE_SYNC)
+		return 0;
+	return !written && r == -EINVAL ? 0 : r;
+}
+
+/* --- sidecars -------------------------------------------------------------- */
+
+/* The present bytes under the type that is declared, if they are a value of it. */
+static int retype(struct draft *d, const struct entry *present,
+		  struct entry **ret)
+{
+	CLEANUP(type_release) struct type t = { 0 };
+	bool text = entry_dtype(present) == DT_STRING;
+	int r = wanted(d, present, &t);
+
+	if (r < 0)
+		return r;
+	if (text != (t.dtype == DT_STRING) || entry_slices(present))
+		return 0;
+	if (text ? !shape_resolve(t.dims, t.rank, entry_elements(present))
+		 : !type_fits(&t, entry_size(present)))
+		return 0;
+	if (t.dtype == entry_dtype(present) &&
+	    shape_equal(type_shape(&t), entry_shape(present)))
+		r = 0;
+	else
+		r = entry_retype(present, t.dtype, type_shape(&t), ret);
+	if (r < 0)
+		return r;
+	type_release(&d->declared);
+	d->assumed = false;
+	return *ret ? 1 : 0;
+}
+
+int draft_refit(struct draft *d, struct entry *present, struct span key,
+		struct entry **ret)
+{
+	CLEANUP(stage_unrefp) struct stage *s = NULL;
+	CLEANUP(type_release) struct type t = { 0 };
+	int r = d->assumed ? stage_new(d->shard, present, STAGE_UNKNOWN, &s)
+			   : 0;
+
+	if (r == 0 && s)
+		r = fit(d, NULL, s, &t);
+	if (r <= 0)
+		return r == -EINVAL ? 0 : r;
+	if (t.dtype == DT_STRING)
+		return take(d, NULL, key, s, &t, ret);
+	r = entry_retype(present, t.dtype, type_shape(&t), ret);
+	if (r < 0)
+		return r;
+	type_release(&d->declared);
+	type_release(&d->remembered);
+	d->assumed = false;
+	return 1;
+}
+
+static int read_sidecar(struct type *t, enum sidecar which, struct span text)
+{
+	return which == SIDECAR_DTYPE ? type_read_dtype(t, text)
+				      : type_read_shape(t, text);
+}
+
+/* Bytes that were judged, and may fit now. */
+static struct stage *waiting(struct draft *d, const struct entry *present)
+{
+	if (d->aside && draft_now() > d->aside_until)
+		stage_unref(STEAL(d->aside));
+	if (d->stage && d->judged && (!present || stage_written(d->stage)))
+		return d->stage;
+	return d->aside;
+}
+
+/* What the declared type fits: 1; -EINVAL or 0 if it is nothing that is there. */
+static int put_in_force(struct draft *d, struct entry *present, struct span key,
+			struct entry **ret)
+{
+	struct stage *s = waiting(d, present);
+	int r = 0;
+
+	/* What was written last is meant, if it fits. */
+	if (s)
+		r = fit_and_take(d, model(d, present), key, s, ret);
+	if (r == 1 || (r < 0 && r != -EINVAL) || !present)
+		return r;
+	r = draft_refit(d, present, key, ret);
+	return r == 0 ? retype(d, present, ret) : r;
+}
+
+int draft_declare(struct draft *d, struct entry *present, struct span key,
+		  enum sidecar which, struct span text, struct entry **ret)
+{
+	CLEANUP(type_release) struct type before = { 0 };
+	int r = type_copy(&d->declared, &before);
+
+	if (r == 0)
+		r = read_sidecar(&d->declared, which, text);
+	if (r < 0)
+		return r;
+	*ret = NULL;
+	r = put_in_force(d, present, key, ret);
+	/* What fits nothing is a declaration. */
+	if (r == 0 || r == -EINVAL || r == 1)
+		return r == 1;
+	draft_set_declared(d, &before);
+	return r;
+}
+
+void draft_set_declared(struct draft *d, struct type *t)
+{
+	type_release(&d->declared);
+	d->declared = *t;
+	*t = (struct type){ 0 };
+}
+
+void draft_withdraw(struct draft *d, enum sidecar which)
+{
+	if (which == SIDECAR_DTYPE) {
+		d->declared.dtype = DT_INVALID;
+		return;
+	}
+	free(STEAL(d->declared.dims));
+	d->declared.rank = 0;
+	d->declared.has_shape = false;
+}
+
+int draft_set_aside(struct draft *d, struct stage *refused)
+{
+	struct stage *copy;
+	int r = stage_clone(refused, &copy);
+
+	if (r < 0)
+		return r;
+	stage_unref(d->aside);
+	d->aside = copy;
+	d->aside_until = draft_now() + ASIDE_MS;
+	return 0;
+}
+
+bool draft_close(struct draft *d, const struct entry *present)
+{
+	bool stands = present || d->strict; /* what to show in its place */
+
+	if (!d->stage)
+		return false;
+	if (stage_error(d->stage) < 0) {
+		stage_unref(STEAL(d->stage));
+		return true;
+	}
+	/* A new value that waits for its type stays where it is seen. */
+	if (!stands && !type_complete(&d->declared))
+		return false;
+	if (!stage_written(d->stage)) {
+		/* A file that was only made, or emptied and left so. */
+		if (stands)
+			stage_unref(STEAL(d->stage));
+		return stands;
+	}
+	if (stage_size(d->stage) == 0) {
+		stage_unref(STEAL(d->stage)); /* nothing that could be missed */
+		return true;
+	}
+	stage_unref(d->aside);
+	d->aside = STEAL(d->stage);
+	d->aside_until = draft_now() + ASIDE_MS;
+	return true;
+}
+
+bool draft_declared(const struct draft *d, enum sidecar which)
+{
+	return which == SIDECAR_DTYPE ? d->declared.dtype != DT_INVALID
+				      : d->declared.has_shape;
+}
+
+int draft_sidecar(const struct draft *d, const struct entry *present,
+		  enum sidecar which, uint64_t n, struct buf *ret)
+{
+	int64_t count = (int64_t)n;
+	struct shape plain = { 1, &count };
+
+	if (which == SIDECAR_DTYPE) {
+		int32_t dtype = present ? entry_dtype(present)
+					: (int32_t)DT_UINT8;
+
+		if (d->declared.dtype != DT_INVALID)
+			dtype = d->declared.dtype;
+		buf_printf(ret, "%s\n", dtype_name(dtype));
+	} else if (d->declared.has_shape) {
+		shape_print(type_shape(&d->declared), ret);
+	} else {
+		shape_print(present ? entry_shape(present) : plain, ret);
+	}
+	return buf_error(ret);
+}

@@ -1,0 +1,48 @@
+/*
+ * pending.h - what was changed and is not on disk yet
+ *
+ * An edit, for what the next commit takes along; and keys whose variable was removed a
+ * moment ago, which wait: many tools remove a file to make it anew, and a commit and a
+ * crash in between would leave the checkpoint without it.
+ *
+ * The checkpoint's lock covers it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/bundle.h"
+#include "core/edit.h"
+
+struct pending;
+
+int pending_new(struct pending **ret);
+void pending_free(struct pending *p);
+
+struct edit *pending_edit(const struct pending *p);
+/* Hands the edit over, and begins an empty one; NULL if there is no memory. */
+struct edit *pending_take(struct pending *p);
+/* How many changes there were so far. */
+uint64_t pending_changes(const struct pending *p);
+/* All of it is void: what is on disk is what counts. */
+void pending_clear(struct pending *p);
+
+/* `entry` of `v` comes under its key, from the next commit on. */
+int pending_put(struct pending *p, struct entry *entry, struct variable *v);
+/* The key goes with the next commit. */
+int pending_remove(struct pending *p, struct span key);
+/* The key goes when `due` has come, unless the name comes back before. */
+int pending_doom(struct pending *p, struct span key, uint64_t due);
+/* True if it was doomed. */
+bool pending_rescue(struct pending *p, struct span key);
+
+size_t pending_doomed(const struct pending *p);
+/*
+ * Puts what is due by `now` into the edit, as far as `disk` or the edit has the key; not
+ * while removals follow each other, unless the first has waited for some seconds.
+ */
+void pending_ripen(struct pending *p, const struct bundle *disk, uint64_t now);
+/* Calls `each` for every key that waits. */
+int pending_each_doomed(struct pending *p,
+			int (*each)(void *arg, struct span key), void *arg);

@@ -1,0 +1,194 @@
+#include <errno.h>
+
+#include "core/cleanup.h"
+#include "core/tree_inside.h"
+
+int tree_make_scope(struct tree *t, struct node *parent, struct span component,
+		    bool dotted, struct node **ret)
+{
+	int r;
+
+	if (tree_find_scope(t, parent, component))
+		return -EEXIST;
+	r = tree_put_scope(t, parent, component, ret);
+	if (r < 0)
+		return r;
+	(*ret)->kept = true;
+	if (dotted)
+		tree_make_dotted(t, *ret);
+	return 0;
+}
+
+int tree_make_variable(struct tree *t, struct node *parent,
+		       struct span component, struct variable *v,
+		       unsigned shows, struct node **ret)
+{
+	struct put put = { 0 };
+	int r = tree_find_put(t, parent, false, component, false, &put);
+
+	if (r == 0 && put.node && put.node->generation == t->generation)
+		r = -EEXIST;
+	if (r == 0)
+		r = tree_put_file(t, parent, &put, v, NULL, ret);
+	buf_release(&put.name);
+	if (r < 0)
+		return r;
+	(*ret)->kept = true;
+	(*ret)->shows = (uint8_t)shows;
+	tree_settle_dot(t, parent, (*ret)->name);
+	return 0;
+}
+
+/* Ghosts have no life of their own: they go with their scope. */
+static void drop_children(struct tree *t, struct node *scope)
+{
+	for (size_t i = 0; i < scope->n_children; i++)
+		tree_leave(t, scope->children[i]);
+	scope->n_children = 0;
+}
+
+void tree_remove(struct tree *t, struct node *n)
+{
+	if (n->kind == NODE_SCOPE)
+		drop_children(t, n);
+	node_remove_child(n->parent, n);
+	tree_leave(t, n);
+}
+
+void tree_bury(struct tree *t, struct node *n, struct variable *rest)
+{
+	struct variable *old = n->variable;
+
+	variable_add_link(old, -1);
+	n->variable = variable_ref(rest);
+	node_set_ghost(n, true);
+	n->kept = false;
+	n->generation = t->generation - 1;
+	variable_unref(old);
+	tree_tell(t, n);
+}
+
+/* Takes a node out of the table of names, and out of its parent. */
+static void detach(struct tree *t, struct node *n)
+{
+	struct node **at = &t->buckets[tree_bucket(
+		t, n->parent, n->kind == NODE_SCOPE, n->name)];
+
+	while (*at != n)
+		at = &(*at)->next;
+	*at = n->next;
+	t->n_nodes--;
+	tree_tell(t, n);
+	node_remove_child(n->parent, n);
+}
+
+/* A ghost gives way to whatever gets its name. */
+static void make_way(struct tree *t, struct node *parent, bool scope,
+		     struct span name)
+{
+	struct node *n = *tree_slot(t, parent, scope, name);
+
+	if (n && n->ghost)
+		tree_remove(t, n);
+}
+
+static int attach(struct tree *t, struct node *parent, struct node *n)
+{
+	make_way(t, parent, n->kind == NODE_SCOPE, n->name);
+	n->place = t->next_place++;
+	return tree_enter(t, parent, n);
+}
+
+int tree_move(struct tree *t, struct node *n, struct node *parent,
+	      struct span component, bool dotted)
+{
+	struct put put = { 0 };
+	struct node *old = n->parent;
+	int r = tree_find_put(t, parent, true, component, false, &put);
+
+	if (r == 0 && put.node && put.node != n)
+		r = -EEXIST;
+	if (r == 0) {
+		detach(t, n);
+		r = node_set_name(n, buf_span(&put.name), put.raw);
+		n->dotted = dotted;
+		if (r == 0)
+			r = attach(t, parent, n);
+		else
+			(void)attach(t, old, n);
+	}
+	if (r == 0)
+		tree_settle_dot(t, parent, n->name);
+	buf_release(&put.name);
+	return r;
+}
+
+/* Whether a scope has the name of a file as well, or the other way round. */
+static bool has_twin(const struct tree *t, const struct node *n)
+{
+	const struct node *twin = *tree_slot(t, n->parent,
+					     n->kind != NODE_SCOPE, n->name);
+
+	return twin && !twin->ghost;
+}
+
+int tree_exchange(struct tree *t, struct node *a, struct node *b)
+{
+	struct node *parent_a = a->parent, *parent_b = b->parent;
+	CLEANUP(buf_release) struct buf name = { 0 };
+	CLEANUP(buf_release) struct buf raw = { 0 };
+	bool dotted = a->dotted;
+	int r;
+
+	if (a->dotted != b->dotted && a->kind != b->kind)
+		return -EINVAL;
+	if (a->kind != b->kind && (has_twin(t, a) || has_twin(t, b)))
+		return -EEXIST;
+	buf_put(&name, a->name.data, a->name.len);
+	buf_put(&raw, a->raw.data, a->raw.len);
+	if (buf_error(&name) || buf_error(&raw))
+		return -ENOMEM;
+	detach(t, a);
+	detach(t, b);
+	a->dotted = b->dotted;
+	b->dotted = dotted;
+	r = node_set_name(a, b->name, b->raw);
+	if (r == 0)
+		r = node_set_name(b, buf_span(&name), buf_span(&raw));
+	if (attach(t, r == 0 ? parent_b : parent_a, a) < 0 ||
+	    attach(t, r == 0 ? parent_a : parent_b, b) < 0)
+		r = -ENOMEM;
+	return r;
+}
+
+void tree_lead(struct tree *t, struct node *n, struct variable *v)
+{
+	tree_lead_node(t, n, v, NULL);
+	n->kept = false;
+	tree_tell(t, n);
+}
+
+struct leading {
+	struct tree *tree;
+	struct variable *from;
+	struct variable *to;
+};
+
+static int lead_one(void *arg, struct node *n)
+{
+	struct leading *l = arg;
+
+	if (n->variable == l->from) {
+		tree_lead_node(l->tree, n, l->to, NULL);
+		tree_tell(l->tree, n);
+	}
+	return 0;
+}
+
+void tree_lead_all(struct tree *t, struct variable *from, struct variable *to)
+{
+	struct leading l = { t, variable_ref(from), to };
+
+	(void)node_each_variable(t->root, lead_one, &l);
+	variable_unref(l.from);
+}

@@ -1,0 +1,337 @@
+#include "core/workspace.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/cleanup.h"
+#include "core/draft.h"
+#include "core/log.h"
+#include "core/name.h"
+#include "core/workspace_inside.h"
+
+#define LINGER_MS UINT64_C(60000) /* sidecars whose value has gone */
+#define HIDDEN_MS UINT64_C(1000)  /* a sidecar that was removed */
+#define DOOM_MS   UINT64_C(1000)  /* a variable that was removed */
+
+DEFINE_CLEANUP(struct entry, entry_unref)
+DEFINE_CLEANUP(struct variable, variable_unref)
+
+uint64_t workspace_next_id(const struct workspace *ws)
+{
+	return ws->config->next_id(ws->config->arg);
+}
+
+struct tree *workspace_tree(const struct workspace *ws)
+{
+	return catalog_tree(ws->catalog);
+}
+
+unsigned workspace_bit(enum facet facet)
+{
+	return facet == FACET_SHAPE ? SHOWS_SHAPE : SHOWS_DTYPE;
+}
+
+bool workspace_is_sidecar(const struct place *p)
+{
+	return p->suffix == NAME_SHAPE || p->suffix == NAME_DTYPE;
+}
+
+enum facet workspace_facet_of(const struct place *p)
+{
+	switch (p->suffix) {
+	case NAME_SHAPE:
+		return FACET_SHAPE;
+	case NAME_DTYPE:
+		return FACET_DTYPE;
+	case NAME_PLAIN:
+	case NAME_SCOPE:
+		break;
+	}
+	return FACET_VALUE;
+}
+
+int workspace_refuse_objects(const struct workspace *ws, struct span name)
+{
+	log_error(
+		"%s: %.*s: not changed: this version does not create, rename or "
+		"remove the variables of an object-based checkpoint; their "
+		"values can be written",
+		ws->label, (int)name.len, (const char *)name.data);
+	return -EOPNOTSUPP;
+}
+
+/* --- looking --------------------------------------------------------------- */
+
+struct object workspace_object_of(struct node *n, enum facet facet)
+{
+	struct object o = { .facet = facet };
+
+	switch (node_kind(n)) {
+	case NODE_SCOPE:
+		o.facet = FACET_SCOPE;
+		o.node = node_ref(n);
+		break;
+	case NODE_LINK:
+		o.facet = FACET_LINK;
+		o.node = node_ref(n);
+		break;
+	case NODE_VARIABLE:
+		o.variable = variable_ref(node_variable(n));
+		break;
+	}
+	return o;
+}
+
+bool workspace_lingers(const struct node *n)
+{
+	return node_ghost(n) && draft_now() - node_since(n) < LINGER_MS;
+}
+
+static int lookup_sidecar(struct workspace *ws, const struct node *scope,
+			  struct span stem, enum facet facet,
+			  struct object *ret)
+{
+	struct node *n = tree_find_variable(workspace_tree(ws), scope, stem);
+	bool shows = n && node_shows(n) & workspace_bit(facet);
+
+	if (!n || (node_ghost(n) && !workspace_lingers(n)))
+		return -ENOENT;
+	/* What comes back in a moment, or goes, is not to be believed for long. */
+	if (!shows)
+		return -EAGAIN;
+	*ret = workspace_object_of(n, facet);
+	ret->brief = node_ghost(n);
+	return 0;
+}
+
+int workspace_lookup(struct workspace *ws, const struct node *scope,
+		     struct span name, struct object *ret)
+{
+	struct span stem;
+	struct node *n;
+
+	switch (name_split(name, &stem)) {
+	case NAME_SHAPE:
+		return lookup_sidecar(ws, scope, stem, FACET_SHAPE, ret);
+	case NAME_DTYPE:
+		return lookup_sidecar(ws, scope, stem, FACET_DTYPE, ret);
+	case NAME_PLAIN:
+	case NAME_SCOPE:
+		break;
+	}
+	n = tree_find(workspace_tree(ws), scope, name);
+	if (!n)
+		return -ENOENT;
+	*ret = workspace_object_of(n, FACET_VALUE);
+	return 0;
+}
+
+/* The first file of `n` from `which` on that shows; 3 if none does. */
+static unsigned next_shown(const struct node *n, unsigned which)
+{
+	static const unsigned bits[] = { SHOWS_VALUE, SHOWS_SHAPE,
+					 SHOWS_DTYPE };
+
+	if (node_kind(n) != NODE_VARIABLE)
+		return which == 0 ? 0 : 3;
+	if (node_ghost(n))
+		return 3;
+	while (which < 3 && !(node_shows(n) & bits[which]))
+		which++;
+	return which;
+}
+
+int workspace_list(struct workspace *ws, const struct node *scope,
+		   uint64_t *cookie, struct buf *name, struct object *ret)
+{
+	/* A cookie is a child's place, times the names that a child may have. */
+	enum {
+		NAMES = 4
+	};
+	static const enum facet facets[] = { FACET_VALUE, FACET_SHAPE,
+					     FACET_DTYPE };
+	static const enum name_suffix suffixes[] = { NAME_PLAIN, NAME_SHAPE,
+						     NAME_DTYPE };
+	uint64_t at = *cookie / NAMES;
+	unsigned which = (unsigned)(*cookie % NAMES);
+
+	(void)ws;
+	for (;;) {
+		uint64_t place;
+		struct node *n = node_child_at(scope, at, &place);
+
+		if (!n)
+			return 0;
+		which = next_shown(n, place == at ? which : 0);
+		at = place;
+		if (which < 3) {
+			node_put_name(n, name);
+			buf_printf(name, "%s",
+				   name_suffix_text(suffixes[which]));
+			*ret = workspace_object_of(n, facets[which]);
+			*cookie = place * NAMES + which + 1;
+			return buf_error(name) ? buf_error(name) : 1;
+		}
+		at++;
+		which = 0;
+	}
+}
+
+/* --- what is stored --------------------------------------------------------- */
+
+bool workspace_rescue(struct workspace *ws, struct variable *v)
+{
+	CLEANUP(buf_release) struct buf key = { 0 };
+
+	return variable_key(v, &key) == 0 &&
+	       pending_rescue(ws->pending, buf_span(&key));
+}
+
+void workspace_doom(struct workspace *ws, struct span key)
+{
+	if (!ws->objects &&
+	    pending_doom(ws->pending, key, draft_now() + DOOM_MS) < 0)
+		log_error("%s: out of memory: a removed variable stays on disk",
+			  ws->label);
+}
+
+unsigned workspace_shown(struct variable *v)
+{
+	unsigned shows = variable_has_value(v) ? SHOWS_VALUE : 0;
+
+	/* What has no type yet has no sidecars but those that were made. */
+	if (variable_has_value(v) && variable_stored(v) && !variable_is_new(v))
+		return SHOWS_ALL;
+	if (variable_declared(v, FACET_SHAPE))
+		shows |= SHOWS_SHAPE;
+	if (variable_declared(v, FACET_DTYPE))
+		shows |= SHOWS_DTYPE;
+	return shows;
+}
+
+struct node *workspace_find_node(const struct workspace *ws, struct variable *v)
+{
+	CLEANUP(buf_release) struct buf key = { 0 };
+
+	if (ws->objects || variable_key(v, &key) < 0)
+		return NULL;
+	return tree_find_key(workspace_tree(ws), buf_span(&key));
+}
+
+struct node *workspace_live_node(const struct workspace *ws, struct variable *v)
+{
+	struct node *n = workspace_find_node(ws, v);
+
+	return n && !node_ghost(n) && node_variable(n) == v ? n : NULL;
+}
+
+int workspace_take_over(struct workspace *ws, struct variable *v)
+{
+	CLEANUP(entry_unrefp) struct entry *e = variable_entry(v);
+	struct node *n = workspace_live_node(ws, v);
+
+	if (variable_dead(v))
+		return -ESTALE;
+	if (n)
+		tree_show(workspace_tree(ws), n, workspace_shown(v));
+	if (!variable_stored(v) || variable_links(v) == 0)
+		return 0;
+	if (n)
+		node_keep(n, false); /* it is the edit's now, and the disk's */
+	return pending_put(ws->pending, e, v);
+}
+
+/* The variable in whose place `v` was made has its name again, whatever that is now. */
+static void restore(struct workspace *ws, struct node *n, struct variable *v,
+		    struct variable *former)
+{
+	CLEANUP(buf_release) struct buf key = { 0 };
+	CLEANUP(variable_unrefp) struct variable *held = variable_ref(former);
+	CLEANUP(entry_unrefp) struct entry *e = NULL;
+
+	variable_set_stored(former, true);
+	(void)variable_take_aside(former, v);
+	tree_lead(workspace_tree(ws), n, former);
+	if (node_put_key(n, &key) < 0 ||
+	    variable_rename(former, buf_span(&key)) < 0)
+		return;
+	e = variable_entry(former);
+	(void)pending_put(ws->pending, e, former);
+}
+
+void workspace_doom_again(struct workspace *ws, struct variable *v)
+{
+	CLEANUP(buf_release) struct buf key = { 0 };
+
+	if (variable_stored(v) && variable_key(v, &key) == 0)
+		workspace_doom(ws, buf_span(&key));
+}
+
+void workspace_withdraw_value(struct workspace *ws, struct variable *v)
+{
+	struct node *n = workspace_live_node(ws, v);
+	struct variable *former = variable_former(v);
+	unsigned shows = workspace_shown(v);
+
+	if (n && !former)
+		workspace_doom_again(ws, v);
+	if (n && former)
+		restore(ws, n, v, former);
+	else if (n && shows)
+		tree_show(workspace_tree(ws), n, shows);
+	else if (n)
+		tree_remove(workspace_tree(ws), n);
+}
+
+void workspace_keep_emptied(struct node *scope)
+{
+	if (node_parent(scope) && node_empty(scope))
+		node_keep(scope, true);
+}
+
+uint64_t workspace_tick(struct workspace *ws, uint64_t now)
+{
+	uint64_t next = UINT64_MAX;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < ws->n_hidden; i++) {
+		struct node *n = ws->hidden[i];
+		uint64_t due = node_since(n) + HIDDEN_MS;
+
+		if (!node_dead(n) && !node_ghost(n) && now < due) {
+			ws->hidden[kept++] = n;
+			next = due < next ? due : next;
+			continue;
+		}
+		if (!node_dead(n) && !node_ghost(n))
+			tree_show(workspace_tree(ws), n,
+				  workspace_shown(node_variable(n)));
+		node_unref(n);
+	}
+	ws->n_hidden = kept;
+	return next;
+}
+
+void workspace_release(struct workspace *ws)
+{
+	for (size_t i = 0; i < ws->n_hidden; i++)
+		node_unref(ws->hidden[i]);
+	free(ws->hidden);
+	ws->hidden = NULL;
+	ws->n_hidden = 0;
+}
+
+static int forget_one(void *arg, struct node *n)
+{
+	(void)arg;
+	node_keep(n, false);
+	variable_withdraw(node_variable(n), FACET_SHAPE);
+	variable_withdraw(node_variable(n), FACET_DTYPE);
+	return 0;
+}
+
+void workspace_forget(struct workspace *ws)
+{
+	(void)node_each_variable(tree_root(workspace_tree(ws)), forget_one,
+				 NULL);
+}

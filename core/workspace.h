@@ -1,0 +1,95 @@
+/*
+ * workspace.h - the names in a checkpoint, and what is done to them
+ *
+ * A workspace is the present state of a checkpoint as a mount shows it: the tree of its
+ * catalog, with what was changed since, and the changes that the disk has not got yet.
+ * Keys follow names: where the keys are the tree, a name that changes changes the keys
+ * of all that is below it, and no byte moves.
+ *
+ * The names of files are these:
+ *
+ *	NAME		the value of a variable
+ *	NAME.shape	its sidecars; before there is a value, what it has to fit;
+ *	NAME.dtype	  after it has gone, for a minute, so that who removes or renames
+ *			  all of them one by one finds them
+ *	NAME.d		the scope, where NAME is a variable
+ *
+ * A name like those of editors' swap and backup files is scratch: what is made under it
+ * is never stored, unless something says that it is a variable.
+ *
+ * In an object-based checkpoint names belong to the graph, which this version does not
+ * change: only files that are not stored can be made, removed, and renamed over a
+ * variable.
+ *
+ * Not locked: the checkpoint's locks cover all of it.
+ */
+#pragma once
+
+#include "core/catalog.h"
+#include "core/checkpoint.h"
+#include "core/pending.h"
+#include "core/place.h"
+
+struct workspace {
+	const struct checkpoint_config *config;
+	const char *label;
+	struct catalog *catalog;
+	struct pending *pending;
+	struct shard *
+		shard; /* where new bytes go; borrowed, and only during a call */
+	bool objects;  /* names are those of an object graph */
+	struct node **
+		hidden; /* counted: of sidecars that were removed, and come back */
+	size_t n_hidden;
+};
+
+/* As the functions of checkpoint.h of the same names. */
+int workspace_lookup(struct workspace *ws, const struct node *scope,
+		     struct span name, struct object *ret);
+int workspace_list(struct workspace *ws, const struct node *scope,
+		   uint64_t *cookie, struct buf *name, struct object *ret);
+int workspace_create(struct workspace *ws, struct node *scope, struct span name,
+		     const struct attributes *owner, struct object *ret);
+int workspace_mkdir(struct workspace *ws, struct node *scope, struct span name,
+		    struct object *ret);
+int workspace_unlink(struct workspace *ws, struct node *scope,
+		     struct span name);
+int workspace_rmdir(struct workspace *ws, struct node *scope, struct span name);
+int workspace_rename(struct workspace *ws, struct node *from,
+		     struct span from_name, struct node *to,
+		     struct span to_name, unsigned flags);
+int workspace_declare(struct workspace *ws, struct variable *v,
+		      enum facet facet, struct span text);
+
+/* `v` has a value that it had not before: it is to be stored, and shows. */
+int workspace_take_over(struct workspace *ws, struct variable *v);
+/* The value of `v`, a new one, was refused and is not there any more. */
+void workspace_withdraw_value(struct workspace *ws, struct variable *v);
+
+/* Sidecars that were removed show again; when the next will, or UINT64_MAX. */
+uint64_t workspace_tick(struct workspace *ws, uint64_t now);
+void workspace_release(struct workspace *ws);
+/* What was made and never stored goes with the next state of the catalog; what was
+ * declared is void. */
+void workspace_forget(struct workspace *ws);
+
+/* --- for workspace_rename.c -------------------------------------------------- */
+
+/* -EOPNOTSUPP after a log line. */
+int workspace_refuse_objects(const struct workspace *ws, struct span name);
+/* Whether nothing says that what has such a name is a variable. */
+bool workspace_is_scratch(const struct workspace *ws, const struct place *p);
+/* The files of a variable that are to be seen now. */
+unsigned workspace_shown(struct variable *v);
+/* What is on disk under the key goes soon, unless the name comes back. */
+void workspace_doom(struct workspace *ws, struct span key);
+/* The name of `v` came back; true if something of that name was about to go. */
+bool workspace_rescue(struct workspace *ws, struct variable *v);
+/* The name of a variable goes, and `rest` is remembered. */
+int workspace_ghost(struct workspace *ws, struct node *n,
+		    struct variable *rest);
+/* A sidecar goes: for good if it was all there is, else until it is missed. */
+void workspace_drop_sidecar(struct workspace *ws, struct node *n,
+			    enum facet facet);
+/* A scope that has lost its last name stays until somebody removes it. */
+void workspace_keep_emptied(struct node *scope);

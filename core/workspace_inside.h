@@ -1,0 +1,30 @@
+/*
+ * workspace_inside.h - what the files of a workspace share besides workspace.h
+ */
+#pragma once
+
+#include "core/workspace.h"
+
+uint64_t workspace_next_id(const struct workspace *ws);
+
+struct tree *workspace_tree(const struct workspace *ws);
+
+unsigned workspace_bit(enum facet facet);
+
+bool workspace_is_sidecar(const struct place *p);
+
+enum facet workspace_facet_of(const struct place *p);
+
+struct object workspace_object_of(struct node *n, enum facet facet);
+
+bool workspace_lingers(const struct node *n);
+
+/* The node of `v`, where its key is its path; perhaps its ghost. */
+struct node *workspace_find_node(const struct workspace *ws,
+				 struct variable *v);
+
+struct node *workspace_live_node(const struct workspace *ws,
+				 struct variable *v);
+
+/* What is on disk under the name of `v` was spared for it, and goes after all. */
+void workspace_doom_again(struct workspace *ws, struct variable *v);
