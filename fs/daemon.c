@@ -24,9 +24,10 @@
 #include "core/cleanup.h"
 #include "fs/fs.h"
 #include "fs/hidden.h"
+#include "fs/loop.h"
 #include "fs/mountpoint.h"
 
-#define MAX_THREADS 10
+#define THREADS 10
 
 struct daemon {
 	const struct options *options;
@@ -34,19 +35,13 @@ struct daemon {
 	struct fs *fs;
 	struct fuse_session *session;
 	bool mounted;
-	bool handles_signals;
 	int ready_fd; /* to the waiting parent; -1 in the foreground */
 };
 
-DEFINE_CLEANUP(struct fuse_loop_config, fuse_loop_cfg_destroy)
-
 static void daemon_release(struct daemon *d)
 {
-	/* A signal between these two would leave a dead mount. */
 	if (d->mounted)
 		fuse_session_unmount(d->session);
-	if (d->handles_signals)
-		fuse_remove_signal_handlers(d->session);
 	if (d->session)
 		fuse_session_destroy(d->session);
 	fs_free(d->fs);
@@ -180,9 +175,8 @@ static enum exit_code open_session(struct daemon *d)
 		return EXIT_CODE_FAILURE;
 
 	/* Before the mount: a signal from here on must not leave a dead one. */
-	if (fuse_set_signal_handlers(d->session))
+	if (loop_block_signals() < 0)
 		return EXIT_CODE_FAILURE;
-	d->handles_signals = true;
 
 	if (fuse_session_mount(d->session, d->mountpoint))
 		return EXIT_CODE_FUSE;
@@ -220,47 +214,16 @@ static void ready(void *arg)
 	go_to_background(d);
 }
 
-/* The signals that end a mount are for the main thread, which waits for them. */
-static int start_fs(struct daemon *d)
-{
-	sigset_t all, before;
-	int r;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = fs_start(d->fs, d->session, ready, d);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return r;
-}
-
-/* Idle threads stay: ending and making them costs more than they do. */
-static int run_loop(struct fuse_session *session)
-{
-	CLEANUP(fuse_loop_cfg_destroyp)
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	int r;
-
-	if (!config)
-		return -ENOMEM;
-
-	fuse_loop_cfg_set_clone_fd(config, 0);
-	fuse_loop_cfg_set_max_threads(config, MAX_THREADS);
-	fuse_loop_cfg_set_idle_threads(config, MAX_THREADS);
-	r = fuse_session_loop_mt(session, config);
-	/* A signal is a good end, and so is a mount that others took away. */
-	return r > 0 || r == -ECONNABORTED ? 0 : r;
-}
-
 static enum exit_code serve_until_the_end(struct daemon *d)
 {
-	int r = start_fs(d);
+	int r = fs_start(d->fs, d->session, ready, d);
 
 	if (r) {
 		log_error("cannot start: %s", strerror(-r));
 		return EXIT_CODE_FAILURE;
 	}
 
-	r = run_loop(d->session);
+	r = loop_run(d->session, THREADS);
 	if (r)
 		log_error("%s: cannot serve it any longer: %s", d->mountpoint,
 			  strerror(-r));
