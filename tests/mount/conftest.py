@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import judge as judge_module  # noqa: E402
 import mounts  # noqa: E402
+import tools  # noqa: E402
 from fixtures import FIXTURE_DIR  # noqa: E402
 
 
@@ -66,6 +67,18 @@ def adam(shop, fixture_copy):
     """Three steps of a TF1 model with Adam, mounted: (source, mount)."""
     source = fixture_copy("v2_tf1_adam")
     return source, shop.mount(source)
+
+
+@pytest.fixture
+def lab(shop, judge):
+    """Four small checkpoints, mounted (see tools.py)."""
+    return tools.Lab(shop, judge)
+
+
+@pytest.fixture
+def sync_lab(shop, judge):
+    """The same with -o sync."""
+    return tools.Lab(shop, judge, "sync")
 
 
 @pytest.fixture(scope="session")

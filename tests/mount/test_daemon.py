@@ -329,6 +329,7 @@ def load():
     end()
 
 
+@pytest.mark.sanitized
 def test_a_signal_under_load_ends_the_daemon(shop, fixture_copy, load, long):
     """SIGTERM while others list and change the source: it ends with status 0."""
     source = fixture_copy("v2_tf1_adam")

@@ -1,0 +1,44 @@
+"""DESIGN 4.11: in a SavedModel only values change, unless -o force."""
+import os
+
+import pytest
+
+import disk
+import tree
+
+CHANGES = {
+    "create": lambda m: os.close(os.open(m + "/new", os.O_WRONLY | os.O_CREAT)),
+    "mkdir": lambda m: os.mkdir(m + "/scope"),
+    "unlink": lambda m: os.unlink(m + "/dense/kernel"),
+    "rename": lambda m: os.rename(m + "/dense/kernel", m + "/other"),
+    "reshape": lambda m: tree.write(m + "/dense/kernel.shape", b"[-1, 1]\n"),
+}
+
+
+@pytest.fixture
+def variables(shop, fixture_copy):
+    """A mounted SavedModel of TF1, where keys are names, and its variables."""
+    source = fixture_copy("savedmodel_tf1")
+    before = disk.digest(source)
+    mount = shop.mount(source)
+    yield str(mount / "variables/variables")
+    mount.unmount()
+    assert disk.digest(source) == before
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_names_and_types_stay(variables, what):
+    """EPERM; the same text in a sidecar is no change."""
+    names = sorted(os.listdir(variables))
+    assert tree.error_of(CHANGES[what], variables) == "EPERM"
+    assert sorted(os.listdir(variables)) == names
+    tree.write(variables + "/dense/kernel.dtype", tree.read(variables + "/dense/kernel.dtype"))
+
+
+def test_with_force_they_change(shop, fixture_copy):
+    """-o force: whoever says so knows why."""
+    source = fixture_copy("savedmodel_tf1")
+    mount = shop.mount(source, "force")
+    os.rename(mount / "variables/variables/dense/kernel", mount / "variables/variables/other")
+    mount.unmount()
+    assert b"other" in disk.Snapshot(source / "variables/variables").values
