@@ -148,7 +148,17 @@ static inline void get_file(int dirfd, const char *name, struct buf *ret)
 	assert_int_equal(buf_error(ret), 0);
 }
 
-/* Copies the files of a directory of tests/fixtures. */
+static inline bool is_index(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 6 && strcmp(name + len - 6, ".index") == 0;
+}
+
+/*
+ * Copies the files of a directory of tests/fixtures: an index after its data, as it would
+ * otherwise look like that of a save that is under way.
+ */
 static inline void copy_fixture(const struct place *p, const char *name)
 {
 	char path[256];
@@ -158,13 +168,17 @@ static inline void copy_fixture(const struct place *p, const char *name)
 	(void)snprintf(path, sizeof(path), "tests/fixtures/%s", name);
 	d = opendir(path);
 	assert_non_null(d);
-	while ((e = readdir(d))) {
-		CLEANUP(buf_release) struct buf bytes = { 0 };
+	for (int pass = 0; pass < 2; pass++) {
+		rewinddir(d);
+		while ((e = readdir(d))) {
+			CLEANUP(buf_release) struct buf bytes = { 0 };
 
-		if (e->d_type != DT_REG)
-			continue;
-		get_file(dirfd(d), e->d_name, &bytes);
-		put_file(p->fd, e->d_name, buf_span(&bytes));
+			if (e->d_type != DT_REG ||
+			    is_index(e->d_name) != (pass == 1))
+				continue;
+			get_file(dirfd(d), e->d_name, &bytes);
+			put_file(p->fd, e->d_name, buf_span(&bytes));
+		}
 	}
 	(void)closedir(d);
 }
