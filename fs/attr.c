@@ -108,6 +108,8 @@ static int set_attributes(struct fs *fs, fuse_ino_t node,
 	double timeout;
 	int r;
 
+	if (t->folder)
+		return folder_set_attributes(t->folder, a);
 	if (t->item)
 		return item_set_attributes(t->item, a);
 	if (!t->object.variable)

@@ -472,6 +472,8 @@ static void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync,
 	begin(req);
 	r = t.checkpoint ? checkpoint_commit(t.checkpoint)
 			 : fs_commit_all(fs_of(req));
+	if (r == 0 && t.folder)
+		r = folder_sync(t.folder);
 	end_reply(req, r);
 }
 

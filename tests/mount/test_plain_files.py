@@ -53,3 +53,16 @@ def test_new_and_removed_files_appear_within_a_second(adam):
     (source / "new.txt").unlink()
     time.sleep(1.05)
     assert not (mount / "new.txt").exists() and "new.txt" not in os.listdir(mount.point)
+
+
+def test_attributes_of_a_directory_reach_the_disk(adam):
+    """chmod and touch of a mirrored directory; its fsync succeeds."""
+    source, mount = adam
+    os.mkdir(mount / "notes")
+    (mount.point / "notes").chmod(0o750)
+    os.utime(mount / "notes", (1e9, 1e9))
+    fd = os.open(mount / "notes", os.O_RDONLY)
+    os.fsync(fd)
+    os.close(fd)
+    info = os.stat(source / "notes")
+    assert (info.st_mode & 0o777, int(info.st_mtime)) == (0o750, 10 ** 9)
