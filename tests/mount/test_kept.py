@@ -106,6 +106,7 @@ def test_a_kept_type_is_the_written_one(shop, judge, source):
     write(mount, "w")
     judge.save(source / "c", NEW)
     stale(mount, b"commit\n")
+    assert wait_until(lambda: kept(source), 5)
     [name] = kept(source)
     assert judge.load(source / name)[b"w"] == packed(OURS["w"].reshape(4, 25))
 
@@ -119,7 +120,7 @@ def test_writing_goes_on_after_estale(shop, judge, source):
     write(mount, "z")
     assert jobs.control(mount, "commit") == (0, "")
     jobs.holds(judge, source / "c", dict(NEW, z=OURS["z"]))
-    assert len(kept(source)) == 1
+    assert wait_until(lambda: len(kept(source)) == 1, 5)
 
 
 def test_two_losses_are_kept_apart(shop, judge, source):
@@ -144,6 +145,7 @@ def test_a_shard_alone_that_was_replaced_counts(shop, judge, source):
     stale(mount, b"commit\n")
     os.rename(source / "other.index", source / "c.index")
     jobs.holds(judge, source / "c", NEW)
+    assert wait_until(lambda: kept(source), 5)  # when the new index is seen
     [name] = kept(source)
     assert judge.load(source / name) == {b"w": packed(OURS["w"])}
 
