@@ -1,0 +1,99 @@
+/* graph_support.h - object graphs by hand, message by message */
+#pragma once
+
+#include "core/coding.h"
+#include "tests/test.h"
+
+/* Protobuf, field by field: each message is built in a buffer of its own. */
+static inline void put_int(struct buf *b, int field, int32_t value)
+{
+	buf_put_varint(b, (uint64_t)field << 3);
+	buf_put_varint(b, (uint64_t)value);
+}
+
+static inline void put_bytes(struct buf *b, int field, struct span bytes)
+{
+	buf_put_varint(b, (uint64_t)field << 3 | 2);
+	buf_put_varint(b, bytes.len);
+	buf_put(b, bytes.data, bytes.len);
+}
+
+/* Appends a message and empties it. */
+static inline void put_message(struct buf *b, int field, struct buf *message)
+{
+	put_bytes(b, field, buf_span(message));
+	buf_release(message);
+}
+
+static inline void put_edge(struct buf *node, const char *name, int32_t to)
+{
+	struct buf edge = { 0 };
+
+	put_int(&edge, 1, to);
+	put_bytes(&edge, 2, span_of(name));
+	put_message(node, 1, &edge);
+}
+
+static inline void put_value(struct buf *node, const char *key)
+{
+	struct buf attribute = { 0 };
+
+	put_bytes(&attribute, 1, span_of("VARIABLE_VALUE"));
+	put_bytes(&attribute, 3, span_of(key));
+	put_message(node, 2, &attribute);
+}
+
+static inline void put_slot(struct buf *node, int32_t variable,
+			    const char *name, int32_t slot)
+{
+	struct buf reference = { 0 };
+
+	put_int(&reference, 1, variable);
+	put_bytes(&reference, 2, span_of(name));
+	put_int(&reference, 3, slot);
+	put_message(node, 3, &reference);
+}
+
+/* Ends a node: nodes have numbers in the order in which they end. */
+static inline void put_node(struct buf *graph, struct buf *node)
+{
+	put_message(graph, 1, node);
+}
+
+static inline void put_variable(struct buf *graph, const char *key)
+{
+	struct buf node = { 0 };
+
+	put_value(&node, key);
+	put_node(graph, &node);
+}
+
+/* A small graph, node by node. */
+struct spec {
+	const char *key; /* of the value, if there is one */
+	struct {
+		const char *name;
+		int32_t to;
+	} edges[4];
+	struct {
+		int32_t variable;
+		const char *name;
+		int32_t slot;
+	} slots[3];
+};
+
+static inline void put_spec(struct buf *graph, const struct spec *spec)
+{
+	struct buf node = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(spec->edges); i++)
+		if (spec->edges[i].name)
+			put_edge(&node, spec->edges[i].name, spec->edges[i].to);
+	if (spec->key)
+		put_value(&node, spec->key);
+	for (size_t i = 0; i < ARRAY_SIZE(spec->slots); i++)
+		if (spec->slots[i].name)
+			put_slot(&node, spec->slots[i].variable,
+				 spec->slots[i].name, spec->slots[i].slot);
+	put_node(graph, &node);
+}
