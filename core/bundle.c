@@ -57,6 +57,13 @@ static void bundle_free(struct bundle *b)
 	free(b);
 }
 
+char *bundle_index_name(const char *prefix)
+{
+	char *name;
+
+	return asprintf(&name, "%s.index", prefix) < 0 ? NULL : name;
+}
+
 struct bundle *bundle_ref(struct bundle *b)
 {
 	atomic_fetch_add(&b->refs, 1);
@@ -68,7 +75,6 @@ void bundle_unref(struct bundle *b)
 	if (b && atomic_fetch_sub(&b->refs, 1) == 1)
 		bundle_free(b);
 }
-DEFINE_CLEANUP(struct bundle, bundle_unref)
 
 static int bundle_new(int dirfd, const char *prefix, struct bundle **ret)
 {
@@ -102,10 +108,9 @@ static int bundle_new_v2(int dirfd, const char *prefix,
 		r = spare_new(&b->spare);
 	if (r < 0)
 		return r;
-	if (asprintf(&b->index_name, "%s.index", prefix) < 0) {
-		b->index_name = NULL;
+	b->index_name = bundle_index_name(prefix);
+	if (!b->index_name)
 		return -ENOMEM;
-	}
 	*ret = STEAL(b);
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/cleanup.h"
 #include "core/entry.h"
 #include "core/io.h"
 
@@ -38,8 +39,12 @@ int bundle_open(int dirfd, const char *prefix, const struct bundle *old,
 int bundle_of_v1(int dirfd, const char *file, const struct stat *st,
 		 struct entry **entries, size_t n, struct bundle **ret);
 
+/* The name of the index, to be freed; NULL without memory. */
+char *bundle_index_name(const char *prefix);
+
 struct bundle *bundle_ref(struct bundle *b);
 void bundle_unref(struct bundle *b);
+DEFINE_CLEANUP(struct bundle, bundle_unref)
 
 /*
  * Its variables, sorted by key; the entries of slices are not among them.  They are

@@ -16,8 +16,6 @@
 /* TensorFlow removes the files of a checkpoint by a pattern of five digits. */
 #define SHARD_ID_MAX 99999
 
-DEFINE_CLEANUP(struct shard, shard_unref)
-
 bool bundle_in_place(const struct bundle *b)
 {
 	size_t n;

@@ -1,6 +1,5 @@
 /* The index of a bundle; where it goes is commit.c's matter, but for the first one. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/bundle.h"
@@ -10,8 +9,6 @@
 
 #define SLACK_UNIT  4096
 #define PADDING_MAX (UINT64_C(64) << 10) /* beyond twice the content */
-
-DEFINE_CLEANUP(struct bundle, bundle_unref)
 
 /* How long the index becomes: see bundle_encode(). */
 static uint64_t padded_size(uint64_t content, uint64_t old_size)
@@ -56,13 +53,11 @@ int bundle_publish(const struct bundle *b)
 	CLEANUP(temporary_release)
 	struct temporary t = { bundle_dirfd(b), -1, NULL };
 	CLEANUP(buf_release) struct buf index = { 0 };
-	CLEANUP(free_ptr) char *name = NULL;
+	CLEANUP(free_ptr) char *name = bundle_index_name(bundle_prefix(b));
 	int r;
 
-	if (asprintf(&name, "%s.index", bundle_prefix(b)) < 0) {
-		name = NULL;
+	if (!name)
 		return -ENOMEM;
-	}
 	/* From now on its bytes are not given back with the last entry of them. */
 	name_extents(b);
 	r = bundle_encode(b, 0, &index);

@@ -22,8 +22,6 @@ struct catalog {
 	struct stat first;
 };
 
-DEFINE_CLEANUP(struct value, value_unref)
-
 static void drop_variables(struct variable **variables, size_t n)
 {
 	for (size_t i = 0; variables && i < n; i++)

@@ -24,10 +24,6 @@
 /* How long a save by somebody else may take between its data and its index. */
 #define SETTLE_SECONDS 2
 
-DEFINE_CLEANUP(struct bundle, bundle_unref)
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct checkpoint, checkpoint_unref)
-
 static void forget_former(struct former *f)
 {
 	dir_unref(f->dir);

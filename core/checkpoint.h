@@ -25,6 +25,7 @@
 #include <sys/types.h>
 
 #include "core/attributes.h"
+#include "core/cleanup.h"
 #include "core/cuts.h"
 #include "core/name.h"
 #include "core/tree.h"
@@ -70,6 +71,7 @@ int checkpoint_new(const struct checkpoint_config *config,
 		   struct checkpoint **ret);
 struct checkpoint *checkpoint_ref(struct checkpoint *cp);
 void checkpoint_unref(struct checkpoint *cp);
+DEFINE_CLEANUP(struct checkpoint, checkpoint_unref)
 
 /*
  * Reads it if it was not read yet, or if somebody else replaced it: 0; -ENOENT if

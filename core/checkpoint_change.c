@@ -14,9 +14,6 @@
 #define SETTLE_TRIES 100
 #define SETTLE_US    20000
 
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct shard, shard_unref)
-
 /* Whether the checkpoint can be written to, whatever the variable. */
 static int check_writable_locked(struct checkpoint *cp)
 {

@@ -9,8 +9,8 @@
 #include "core/catalog.h"
 #include "core/checkpoint_inside.h"
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/commit.h"
-#include "core/draft.h"
 #include "core/edit.h"
 #include "core/keep.h"
 #include "core/log.h"
@@ -23,8 +23,6 @@
 #define RETRY_MS     5000  /* after what failed */
 #define TICK_MS      100   /* how soon it is looked what has become due */
 #define IDLE_MS      60000 /* and if nothing is known to come */
-
-DEFINE_CLEANUP(struct edit, edit_free)
 
 /* With what was lost before and is not kept yet; of one key the later stays. */
 static void put_lost_locked(struct checkpoint *cp, struct edit *lost,
@@ -105,7 +103,7 @@ static void keep_lost_locked(struct checkpoint *cp)
 
 void checkpoint_schedule_locked(struct checkpoint *cp)
 {
-	uint64_t now = draft_now();
+	uint64_t now = clock_ms();
 	uint64_t next = workspace_tick(&cp->ws, now);
 	bool by_hand = cp->config->manual;
 
@@ -237,7 +235,7 @@ int checkpoint_commit_background(struct checkpoint *cp)
 	if (cp->retired)
 		return 0;
 	if (!cp->config->manual)
-		r = checkpoint_commit_all_locked(cp, draft_now());
+		r = checkpoint_commit_all_locked(cp, clock_ms());
 	keep_lost_locked(cp);
 	if (catalog_bundle(cp->catalog) && !cp->committing)
 		bundle_reclaim(catalog_bundle(cp->catalog), cp->config->grace);
@@ -309,7 +307,7 @@ int checkpoint_sync(struct checkpoint *cp, struct variable *v)
 {
 	int r = v ? settle(cp, v) : 0;
 
-	return r < 0 ? r : commit_until(cp, draft_now(), true);
+	return r < 0 ? r : commit_until(cp, clock_ms(), true);
 }
 
 int checkpoint_abort(struct checkpoint *cp)

@@ -7,9 +7,6 @@
 #include "core/edit.h"
 #include "core/pending.h"
 
-DEFINE_CLEANUP(struct bundle, bundle_unref)
-DEFINE_CLEANUP(struct edit, edit_free)
-
 struct telling {
 	int (*each)(void *arg, const char *kind, struct span path);
 	void *arg;

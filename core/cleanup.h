@@ -7,7 +7,7 @@
  *
  *	CLEANUP(close_fd) int fd = -1;
  *	CLEANUP(buf_release) struct buf index = { 0 };
- *	CLEANUP(bundle_freep) struct bundle *bundle = NULL;
+ *	CLEANUP(bundle_unrefp) struct bundle *bundle = NULL;
  *
  * Whatever releases something therefore accepts the empty value of its type
  * (NULL, -1, all zeroes) and does nothing with it.
@@ -21,7 +21,7 @@
 
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 
-/* Declares fn##p for use with CLEANUP, given `void fn(type *)`. */
+/* Makes fn##p for use with CLEANUP of `void fn(type *)`: stands below it in its header. */
 #define DEFINE_CLEANUP(type, fn)           \
 	static inline void fn##p(type **p) \
 	{                                  \
@@ -49,6 +49,15 @@ static inline void close_fd(const int *fd)
 	if (*fd >= 0)
 		(void)close(*fd);
 	errno = saved;
+}
+
+/* STEAL() of a descriptor. */
+static inline int steal_fd(int *fd)
+{
+	int held = *fd;
+
+	*fd = -1;
+	return held;
 }
 
 static inline void unlock_mutex(pthread_mutex_t *const *mutex)

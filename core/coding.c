@@ -88,6 +88,13 @@ bool span_equal(struct span a, struct span b)
 	return a.len == b.len && span_compare(a, b) == 0;
 }
 
+bool span_ends_in(struct span s, const char *end)
+{
+	size_t n = strlen(end);
+
+	return s.len >= n && memcmp(s.data + s.len - n, end, n) == 0;
+}
+
 /* Makes room for `n` more bytes; doubles, so that appends stay cheap. */
 static bool buf_reserve(struct buf *b, size_t n)
 {
@@ -177,7 +184,7 @@ void buf_put_fixed64(struct buf *b, uint64_t value)
 
 void buf_put_varint(struct buf *b, uint64_t value)
 {
-	uint8_t bytes[10]; /* 64 bits, seven to a byte */
+	uint8_t bytes[VARINT_MAX];
 	size_t n = 0;
 
 	for (; value >= 0x80; value >>= 7)
@@ -185,6 +192,11 @@ void buf_put_varint(struct buf *b, uint64_t value)
 	bytes[n++] = (uint8_t)value;
 
 	buf_put(b, bytes, n);
+}
+
+size_t varint_size(uint64_t value)
+{
+	return (size_t)(63 - __builtin_clzll(value | 1)) / 7 + 1;
 }
 
 int buf_error(const struct buf *b)

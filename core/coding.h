@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define VARINT_MAX 10 /* bytes: 64 bits, seven to a byte */
+
 /* Borrowed bytes: whoever made the span keeps the memory alive. */
 struct span {
 	const uint8_t *data;
@@ -45,6 +47,7 @@ struct span span_of(const char *text);
 /* Table order: unsigned bytes, the shorter first on a tie; as memcmp() answers. */
 int span_compare(struct span a, struct span b);
 bool span_equal(struct span a, struct span b);
+bool span_ends_in(struct span s, const char *end);
 
 void buf_put(struct buf *b, const void *data, size_t n);
 void buf_put_fixed32(struct buf *b, uint32_t value);
@@ -54,6 +57,8 @@ void buf_put_zeros(struct buf *b, size_t n);
 __attribute__((format(printf, 2, 3))) void buf_printf(struct buf *b,
 						      const char *fmt, ...);
 void buf_put_varint(struct buf *b, uint64_t value);
+/* How many bytes that takes, VARINT_MAX at most. */
+size_t varint_size(uint64_t value);
 
 /* Returns 0, or -ENOMEM if any append since the last release has failed. */
 int buf_error(const struct buf *b);

@@ -53,9 +53,6 @@
 /* From finding a file by its name to waiting for its lease: microseconds. */
 #define LEASE_US 5000
 
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct shard, shard_unref)
-
 struct exchange {
 	int dirfd;  /* where the index is, also if a link leads there */
 	char *name; /* of the index */
@@ -159,13 +156,11 @@ static int lease(int fd, bool *ret_leased)
 /* The index itself, where its name is a link: that is what has to be exchanged. */
 static int find_index(struct exchange *x, int dirfd, const char *prefix)
 {
-	CLEANUP(free_ptr) char *name = NULL;
+	CLEANUP(free_ptr) char *name = bundle_index_name(prefix);
 	int r;
 
-	if (asprintf(&name, "%s.index", prefix) < 0) {
-		name = NULL;
+	if (!name)
 		return -ENOMEM;
-	}
 	r = io_follow(dirfd, name, &x->dirfd, &x->name);
 	if (r == -EXDEV || r == -ELOOP) {
 		log_error("%s: not written: it is a symbolic link that leads "

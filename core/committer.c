@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "core/cleanup.h"
-#include "core/draft.h"
+#include "core/clock.h"
 #include "core/log.h"
 
 #define RETRY_MS UINT64_C(5000)
@@ -14,7 +14,7 @@
 /* One that anybody was told of stays: it is finished in the end. */
 struct waiting {
 	struct checkpoint *cp;
-	uint64_t due; /* CLOCK_MONOTONIC, milliseconds; UINT64_MAX: nothing is known */
+	uint64_t due; /* clock_ms(); UINT64_MAX: nothing is known */
 };
 
 struct committer {
@@ -51,13 +51,13 @@ static void add(struct committer *c, struct checkpoint *cp, uint64_t due)
 void committer_add(struct committer *c, struct checkpoint *cp,
 		   unsigned delay_ms)
 {
-	add(c, cp, draft_now() + delay_ms);
+	add(c, cp, clock_ms() + delay_ms);
 }
 
 /* The one that is due; NULL if none is, with when the next will be. */
 static struct checkpoint *take_locked(struct committer *c, uint64_t *ret_next)
 {
-	uint64_t now = draft_now();
+	uint64_t now = clock_ms();
 	struct waiting *first = NULL;
 
 	*ret_next = now + RETRY_MS;
@@ -94,7 +94,7 @@ static void *commit_loop(void *arg)
 		pthread_mutex_unlock(&c->lock);
 		/* A replaced checkpoint has nothing left to commit. */
 		if (checkpoint_commit_background(cp) < 0)
-			add(c, cp, draft_now() + RETRY_MS);
+			add(c, cp, clock_ms() + RETRY_MS);
 		pthread_mutex_lock(&c->lock);
 	}
 	pthread_mutex_unlock(&c->lock);

@@ -6,10 +6,13 @@
  */
 #pragma once
 
+#include "core/cleanup.h"
+
 struct dir;
 
 /* Takes `fd` over, also when it fails. */
 int dir_new(int fd, struct dir **ret);
 struct dir *dir_ref(struct dir *d);
 void dir_unref(struct dir *d);
+DEFINE_CLEANUP(struct dir, dir_unref)
 int dir_fd(const struct dir *d);

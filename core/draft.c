@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/dtype.h"
 #include "core/extent.h"
 #include "core/shard.h"
@@ -13,18 +13,6 @@
 
 #define ASIDE_MS UINT64_C(10000)
 #define CHUNK    (256 << 10)
-
-DEFINE_CLEANUP(struct extent, extent_unref)
-DEFINE_CLEANUP(struct stage, stage_unref)
-DEFINE_CLEANUP(struct value, value_unref)
-
-uint64_t draft_now(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 void draft_release(struct draft *d)
 {
@@ -402,7 +390,7 @@ static int read_sidecar(struct type *t, enum sidecar which, struct span text)
 /* Bytes that were judged, and may fit now. */
 static struct stage *waiting(struct draft *d, const struct entry *present)
 {
-	if (d->aside && draft_now() > d->aside_until)
+	if (d->aside && clock_ms() > d->aside_until)
 		stage_unref(STEAL(d->aside));
 	if (d->stage && d->judged && (!present || stage_written(d->stage)))
 		return d->stage;
@@ -471,7 +459,7 @@ int draft_set_aside(struct draft *d, struct stage *refused)
 		return r;
 	stage_unref(d->aside);
 	d->aside = copy;
-	d->aside_until = draft_now() + ASIDE_MS;
+	d->aside_until = clock_ms() + ASIDE_MS;
 	return 0;
 }
 
@@ -500,7 +488,7 @@ bool draft_close(struct draft *d, const struct entry *present)
 	}
 	stage_unref(d->aside);
 	d->aside = STEAL(d->stage);
-	d->aside_until = draft_now() + ASIDE_MS;
+	d->aside_until = clock_ms() + ASIDE_MS;
 	return true;
 }
 

@@ -29,7 +29,7 @@ struct draft {
 	struct stage *stage;
 	bool judged; /* nothing was written to the stage since it was judged */
 	struct stage *aside;
-	uint64_t aside_until; /* CLOCK_MONOTONIC, milliseconds */
+	uint64_t aside_until; /* clock_ms() */
 	struct type declared;
 	struct type remembered;
 	bool strict; /* what had the name a moment ago comes back if it does not fit */
@@ -100,5 +100,3 @@ int draft_sidecar(const struct draft *d, const struct entry *present,
 /* dtype and shape that a new value has to fit, for a message and for reserving room. */
 int draft_wanted(const struct draft *d, const struct entry *present,
 		 struct type *ret);
-
-uint64_t draft_now(void);

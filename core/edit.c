@@ -45,7 +45,8 @@ static struct item *item_new(struct span key, struct entry *entry,
 
 	if (!item)
 		return NULL;
-	memcpy(item->bytes, key.data, key.len);
+	if (key.len)
+		memcpy(item->bytes, key.data, key.len);
 	item->change.key = (struct span){ item->bytes, key.len };
 	item->change.entry = entry ? entry_ref(entry) : NULL;
 	item->variable = v ? variable_ref(v) : NULL;
@@ -120,19 +121,6 @@ int edit_put(struct edit *e, struct entry *entry, struct variable *v)
 int edit_remove(struct edit *e, struct span key)
 {
 	return put(e, key, NULL, NULL);
-}
-
-void edit_forget(struct edit *e, struct span key)
-{
-	struct item **at = find(e, key);
-	struct item *item = at ? *at : NULL;
-
-	if (!item)
-		return;
-	unsort(e);
-	(void)tdelete(item, &e->by_key, compare_keys);
-	item_free(item);
-	e->n--;
 }
 
 struct entry *edit_find(const struct edit *e, struct span key)

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "core/bundle.h"
+#include "core/cleanup.h"
 #include "core/entry.h"
 
 struct edit;
@@ -18,13 +19,12 @@ struct variable;
 
 int edit_new(struct edit **ret);
 void edit_free(struct edit *e);
+DEFINE_CLEANUP(struct edit, edit_free)
 
 size_t edit_count(const struct edit *e);
 /* Both are referenced; `v` may be NULL. */
 int edit_put(struct edit *e, struct entry *entry, struct variable *v);
 int edit_remove(struct edit *e, struct span key);
-/* Nothing becomes of the key. */
-void edit_forget(struct edit *e, struct span key);
 /* Adds what `older` has of other keys than `e`: for a commit that failed. */
 int edit_add_older(struct edit *e, struct edit *older);
 bool edit_has(const struct edit *e, const struct entry *entry);

@@ -84,7 +84,6 @@ void entry_unref(struct entry *e)
 	extent_unref(e->extent);
 	free(e);
 }
-DEFINE_CLEANUP(struct entry, entry_unref)
 
 static struct slice_extent extent_of(
 	const Tensorflow__TensorSliceProto__Extent *x)

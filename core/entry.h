@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/cleanup.h"
 #include "core/coding.h"
 #include "core/shape.h"
 
@@ -21,6 +22,7 @@ struct shard;
 
 struct entry *entry_ref(struct entry *e);
 void entry_unref(struct entry *e);
+DEFINE_CLEANUP(struct entry, entry_unref)
 
 struct span entry_key(const struct entry *e);
 int32_t entry_dtype(const struct entry *e); /* a known one: dtype_known() */

@@ -20,11 +20,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/cleanup.h"
+
 struct extent;
 struct shard;
 
 struct extent *extent_ref(struct extent *x);
 void extent_unref(struct extent *x);
+DEFINE_CLEANUP(struct extent, extent_unref)
 
 struct shard *extent_shard(const struct extent *x); /* borrowed */
 uint64_t extent_offset(const struct extent *x);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/checkpoint.h"
 #include "core/cleanup.h"
@@ -17,8 +16,6 @@
 #include "core/log.h"
 #include "core/scan.h"
 #include "core/state_edit.h"
-
-DEFINE_CLEANUP(struct checkpoint, checkpoint_unref)
 
 /* A rename under way; all locks are held. */
 struct renaming {

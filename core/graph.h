@@ -30,6 +30,7 @@
 
 #include <stddef.h>
 
+#include "core/cleanup.h"
 #include "core/coding.h"
 
 #define GRAPH_KEY       "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -63,6 +64,7 @@ struct graph;
  */
 int graph_parse(struct span bytes, struct graph **ret);
 void graph_free(struct graph *g);
+DEFINE_CLEANUP(struct graph, graph_free)
 
 /* Its items, which live as long as the graph. */
 const struct graph_item *graph_items(const struct graph *g, size_t *ret_n);

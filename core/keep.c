@@ -15,23 +15,14 @@
 /* More than one a second is rare; more than this is somebody else's. */
 #define NAMES_MAX 1000
 
-DEFINE_CLEANUP(struct bundle, bundle_unref)
-DEFINE_CLEANUP(struct edit, edit_free)
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct shard, shard_unref)
-
 static bool is_free(int dirfd, const char *prefix)
 {
 	CLEANUP(free_ptr) char *data = shard_file_name(prefix, 0, 1);
-	char *index = NULL;
+	CLEANUP(free_ptr) char *index = bundle_index_name(prefix);
 	struct stat st;
-	bool taken = !data || asprintf(&index, "%s.index", prefix) < 0;
 
-	if (!taken)
-		taken = io_stat(dirfd, index, &st) != -ENOENT ||
-			io_stat(dirfd, data, &st) != -ENOENT;
-	free(index);
-	return !taken;
+	return data && index && io_stat(dirfd, index, &st) == -ENOENT &&
+	       io_stat(dirfd, data, &st) == -ENOENT;
 }
 
 /* PREFIX.kept-20261121T115000, and a number if there is one of this second. */
@@ -64,17 +55,14 @@ static int find_name(int dirfd, const char *prefix, char **ret)
 /* Owner and mode are those of the index, or of whatever took its place. */
 static struct stat like_index(int dirfd, const char *prefix)
 {
+	CLEANUP(free_ptr) char *index = bundle_index_name(prefix);
 	struct stat st = { 0 };
-	char *index = NULL;
 
-	if (asprintf(&index, "%s.index", prefix) < 0)
-		index = NULL;
 	if (!index || io_stat(dirfd, index, &st) < 0) {
 		st.st_mode = 0644;
 		st.st_uid = (uid_t)-1;
 		st.st_gid = (gid_t)-1;
 	}
-	free(index);
 	return st;
 }
 
@@ -148,12 +136,9 @@ static int fill(struct bundle *empty, struct edit *edit, const char *prefix,
 static bool has_index(int dirfd, const char *prefix)
 {
 	struct stat st;
-	char *index = NULL;
-	bool there = asprintf(&index, "%s.index", prefix) >= 0 &&
-		     io_stat(dirfd, index, &st) == 0;
+	CLEANUP(free_ptr) char *index = bundle_index_name(prefix);
 
-	free(index);
-	return there;
+	return index && io_stat(dirfd, index, &st) == 0;
 }
 
 /* An index that is there, and may not outlast a loss of power, is good enough. */

@@ -13,12 +13,14 @@
 #include <stdint.h>
 
 #include "core/bundle.h"
+#include "core/cleanup.h"
 #include "core/edit.h"
 
 struct pending;
 
 int pending_new(struct pending **ret);
 void pending_free(struct pending *p);
+DEFINE_CLEANUP(struct pending, pending_free)
 
 struct edit *pending_edit(const struct pending *p);
 /* Hands the edit over, and begins an empty one; NULL if there is no memory. */

@@ -14,8 +14,6 @@
 
 #define INDEX ".index"
 
-DEFINE_CLEANUP(struct bundle, bundle_unref)
-
 /* Clocks of files are coarse: of the same time is not older. */
 static bool is_older(const struct stat *a, const struct stat *b)
 {

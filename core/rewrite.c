@@ -12,8 +12,6 @@
 
 #define CHUNK (UINT64_C(1) << 20)
 
-DEFINE_CLEANUP(struct extent, extent_unref)
-
 /* Copies, and sums up what was copied. */
 static int copy(const struct entry *e, const struct extent *x,
 		uint32_t *ret_crc)

@@ -84,7 +84,6 @@ static void shard_destroy(struct shard *s)
 	free(s->name);
 	free(s);
 }
-DEFINE_CLEANUP(struct shard, shard_unref)
 
 /* Notes what the file is like now. */
 static int see(struct shard *s)

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "core/cleanup.h"
 #include "core/coding.h"
 #include "core/extent.h"
 #include "core/space.h"
@@ -37,6 +38,7 @@ char *shard_file_name(const char *prefix, int32_t id, int32_t num_shards);
 bool shard_missing(const struct shard *s);
 struct shard *shard_ref(struct shard *s);
 void shard_unref(struct shard *s);
+DEFINE_CLEANUP(struct shard, shard_unref)
 
 /*
  * Its file has got another name, and is the same.  The descriptor of the directory is

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/bundle.h"
 #include "core/cleanup.h"
 #include "core/coding.h"
 #include "core/io.h"
@@ -157,16 +158,9 @@ static size_t stem_len(const char *name)
 	return shard_stem_len(name);
 }
 
-static char *index_name(const char *prefix)
-{
-	char *name;
-
-	return asprintf(&name, "%s.index", prefix) < 0 ? NULL : name;
-}
-
 static bool has_index(int dirfd, const char *prefix)
 {
-	CLEANUP(free_ptr) char *name = index_name(prefix);
+	CLEANUP(free_ptr) char *name = bundle_index_name(prefix);
 	struct stat st;
 
 	return name && io_stat(dirfd, name, &st) == 0 && S_ISREG(st.st_mode);
@@ -293,7 +287,7 @@ static int refuse(const char *path, int dirfd, const char *name)
 /* An index may be there and still be none, as in a clone without Git LFS. */
 static int check_index(const char *path, const struct source *s)
 {
-	CLEANUP(free_ptr) char *name = index_name(s->prefix);
+	CLEANUP(free_ptr) char *name = bundle_index_name(s->prefix);
 	CLEANUP(close_fd) int fd = -1;
 	const char *what;
 	uint64_t size;

@@ -105,15 +105,6 @@ bool rooms_take(struct rooms *r, uint64_t n, uint64_t *ret_offset)
 	return false;
 }
 
-uint64_t rooms_bytes(const struct rooms *r)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < r->n; i++)
-		n += r->at[i].size;
-	return n;
-}
-
 void rooms_release(struct rooms *r)
 {
 	free(r->at);

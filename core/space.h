@@ -33,7 +33,6 @@ void rooms_add(struct rooms *r, struct room room);
 void rooms_cut(struct rooms *r, struct room room);
 /* The first that holds `n` bytes loses its first `n`. */
 bool rooms_take(struct rooms *r, uint64_t n, uint64_t *ret_offset);
-uint64_t rooms_bytes(const struct rooms *r);
 void rooms_release(struct rooms *r);
 
 enum room_owner {

@@ -63,8 +63,6 @@ void stage_unref(struct stage *s)
 	if (s && atomic_fetch_sub(&s->refs, 1) == 1)
 		stage_free(s);
 }
-DEFINE_CLEANUP(struct extent, extent_unref)
-DEFINE_CLEANUP(struct stage, stage_unref)
 
 int stage_new(struct shard *shard, struct entry *base, uint64_t expected,
 	      struct stage **ret)

@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/cleanup.h"
 #include "core/entry.h"
 
 struct extent;
@@ -39,6 +40,7 @@ int stage_new(struct shard *shard, struct entry *base, uint64_t expected,
 int stage_clone(struct stage *s, struct stage **ret);
 struct stage *stage_ref(struct stage *s);
 void stage_unref(struct stage *s);
+DEFINE_CLEANUP(struct stage, stage_unref)
 
 /* What is now known of its size; of no effect once something was written. */
 void stage_expect(struct stage *s, uint64_t expected);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/bundle.h"
 #include "core/cleanup.h"
 #include "core/io.h"
 #include "core/log.h"
@@ -247,12 +248,10 @@ static bool spell_pattern(int dirfd, struct rewrite *w)
 /* The file that says how old the checkpoint is; false if it is a V1 in several. */
 static bool stat_first(int dirfd, const char *prefix, struct stat *ret)
 {
-	CLEANUP(free_ptr) char *index = NULL;
+	CLEANUP(free_ptr) char *index = bundle_index_name(prefix);
 
-	if (asprintf(&index, "%s.index", prefix) < 0) {
-		index = NULL;
+	if (!index)
 		return false;
-	}
 	return io_stat(dirfd, index, ret) == 0 ||
 	       (io_stat(dirfd, prefix, ret) == 0 && S_ISREG(ret->st_mode));
 }

@@ -3,15 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "core/bundle.h"
 #include "core/cleanup.h"
 #include "core/dir.h"
 #include "core/folder.h"
-#include "core/item.h"
 
 struct store {
 	const struct store_config *config;
@@ -159,16 +158,14 @@ int store_each(struct store *s,
 int store_checkpoint(struct store *s, const char *prefix,
 		     struct checkpoint **ret)
 {
-	CLEANUP(free_ptr) char *index = NULL;
+	CLEANUP(free_ptr) char *index = bundle_index_name(prefix);
 	struct checkpoint_place place = { .dir = s->dir,
 					  .prefix = prefix,
 					  .label = prefix,
 					  .read_only = s->config->read_only };
 
-	if (asprintf(&index, "%s.index", prefix) < 0) {
-		index = NULL;
+	if (!index)
 		return -ENOMEM;
-	}
 	place.v1 = faccessat(s->dirfd, index, F_OK, AT_SYMLINK_NOFOLLOW) < 0;
 	return checkpoint_new(&s->config->checkpoint, &place, ret);
 }

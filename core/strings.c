@@ -23,7 +23,6 @@
 #define LENGTHS_WINDOW 4096
 #define DATA_WINDOW    32768
 #define PLACE_SPACING  65536 /* bytes of text, at least */
-#define VARINT_MAX     10
 
 /* A stretch of a file, and the part of it that is in memory. */
 struct window {

@@ -26,6 +26,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/cleanup.h"
 #include "core/coding.h"
 
 struct strings;
@@ -48,6 +49,7 @@ struct strings_source {
  */
 int strings_open(const struct strings_source *source, struct strings **ret);
 void strings_free(struct strings *s);
+DEFINE_CLEANUP(struct strings, strings_free)
 
 /* The length of the text in bytes. */
 uint64_t strings_size(const struct strings *s);

@@ -23,6 +23,7 @@
 
 #include <stdint.h>
 
+#include "core/cleanup.h"
 #include "core/coding.h"
 
 struct table;
@@ -35,9 +36,11 @@ struct table_iter;
  */
 int table_open(int fd, const char *name, struct table **ret);
 void table_free(struct table *t);
+DEFINE_CLEANUP(struct table, table_free)
 
 int table_iter_new(const struct table *t, struct table_iter **ret);
 void table_iter_free(struct table_iter *it);
+DEFINE_CLEANUP(struct table_iter, table_iter_free)
 
 /*
  * Steps to the next entry: 1 and the entry, whose bytes hold until the next step;

@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 
+#include "core/cleanup.h"
 #include "core/coding.h"
 
 struct table_writer;
@@ -20,6 +21,7 @@ struct table_writer;
 /* Appends to `out`, which is empty and outlives the writer. */
 int table_writer_new(struct buf *out, struct table_writer **ret);
 void table_writer_free(struct table_writer *w);
+DEFINE_CLEANUP(struct table_writer, table_writer_free)
 
 /* Keys rise strictly; one that does not is remembered as -EINVAL. */
 void table_writer_add(struct table_writer *w, struct span key,

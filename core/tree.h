@@ -26,6 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/cleanup.h"
 #include "core/coding.h"
 #include "core/cuts.h"
 #include "core/variable.h"
@@ -134,6 +135,7 @@ int node_each_variable(struct node *scope,
 
 struct node *node_ref(struct node *n);
 void node_unref(struct node *n);
+DEFINE_CLEANUP(struct node, node_unref)
 enum node_kind node_kind(const struct node *n);
 uint64_t node_id(const struct node *n);
 struct variable *node_variable(const struct node *n);

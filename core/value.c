@@ -45,7 +45,6 @@ void value_unref(struct value *v)
 	free(v->name);
 	free(v);
 }
-DEFINE_CLEANUP(struct value, value_unref)
 
 static int open_strings(struct value *v, bool verify)
 {

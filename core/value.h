@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/cleanup.h"
 #include "core/entry.h"
 
 struct value;
@@ -24,6 +25,7 @@ int value_new(struct entry *e, const char *name, bool verify,
 	      struct value **ret);
 struct value *value_ref(struct value *v);
 void value_unref(struct value *v);
+DEFINE_CLEANUP(struct value, value_unref)
 
 /* The length of the file. */
 uint64_t value_size(const struct value *v);

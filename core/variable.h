@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "core/attributes.h"
+#include "core/cleanup.h"
 #include "core/entry.h"
 #include "core/type.h"
 #include "core/value.h"
@@ -40,6 +41,7 @@ int variable_new(struct entry *e, struct span key, const char *label,
 		 bool verify, uint64_t id, struct variable **ret);
 struct variable *variable_ref(struct variable *v);
 void variable_unref(struct variable *v);
+DEFINE_CLEANUP(struct variable, variable_unref)
 
 uint64_t variable_id(const struct variable *v);
 uint64_t variable_ino(const struct variable *v);

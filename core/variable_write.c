@@ -11,10 +11,6 @@
 #include "core/shard.h"
 #include "core/variable_inside.h"
 
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct shard, shard_unref)
-DEFINE_CLEANUP(struct stage, stage_unref)
-
 /* --- writing ------------------------------------------------------------- */
 
 static int check_writable(struct variable *v, struct entry *e)

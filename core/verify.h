@@ -14,11 +14,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/cleanup.h"
+
 struct verify;
 
 /* `size` is not 0: there is nothing to add to an empty value, nor to verify. */
 int verify_new(uint64_t size, uint32_t crc32c, struct verify **ret);
 void verify_free(struct verify *v);
+DEFINE_CLEANUP(struct verify, verify_free)
 
 /*
  * Notes that the value has `data` at `offset`, all within its size: 0 while parts

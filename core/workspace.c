@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "core/cleanup.h"
-#include "core/draft.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/name.h"
 #include "core/workspace_inside.h"
@@ -12,9 +12,6 @@
 #define LINGER_MS UINT64_C(60000) /* sidecars whose value has gone */
 #define HIDDEN_MS UINT64_C(1000)  /* a sidecar that was removed */
 #define DOOM_MS   UINT64_C(1000)  /* a variable that was removed */
-
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct variable, variable_unref)
 
 uint64_t workspace_next_id(const struct workspace *ws)
 {
@@ -84,7 +81,7 @@ struct object workspace_object_of(struct node *n, enum facet facet)
 
 bool workspace_lingers(const struct node *n)
 {
-	return node_ghost(n) && draft_now() - node_since(n) < LINGER_MS;
+	return node_ghost(n) && clock_ms() - node_since(n) < LINGER_MS;
 }
 
 static int lookup_sidecar(struct workspace *ws, const struct node *scope,
@@ -190,7 +187,7 @@ bool workspace_rescue(struct workspace *ws, struct variable *v)
 void workspace_doom(struct workspace *ws, struct span key)
 {
 	if (!ws->objects &&
-	    pending_doom(ws->pending, key, draft_now() + DOOM_MS) < 0)
+	    pending_doom(ws->pending, key, clock_ms() + DOOM_MS) < 0)
 		log_error("%s: out of memory: a removed variable stays on disk",
 			  ws->label);
 }

@@ -2,14 +2,12 @@
 #include <stdlib.h>
 
 #include "core/cleanup.h"
-#include "core/draft.h"
+#include "core/clock.h"
 #include "core/graph.h"
 #include "core/log.h"
 #include "core/place.h"
 #include "core/scratch.h"
 #include "core/workspace_inside.h"
-
-DEFINE_CLEANUP(struct variable, variable_unref)
 
 /* --- making ----------------------------------------------------------------- */
 
@@ -176,7 +174,7 @@ static void hide_for_a_while(struct workspace *ws, struct node *n)
 	struct node **hidden = reallocarray(ws->hidden, ws->n_hidden + 1,
 					    sizeof(struct node *));
 
-	node_set_since(n, draft_now());
+	node_set_since(n, clock_ms());
 	if (!hidden)
 		return;
 	ws->hidden = hidden;
@@ -234,7 +232,7 @@ int workspace_ghost(struct workspace *ws, struct node *n, struct variable *rest)
 
 	if (is_worth_a_ghost(n, rest)) {
 		tree_bury(workspace_tree(ws), n, rest);
-		node_set_since(n, draft_now());
+		node_set_since(n, clock_ms());
 	} else {
 		tree_remove(workspace_tree(ws), n);
 	}
@@ -338,7 +336,7 @@ static void bury_again(struct workspace *ws, struct node *n, struct variable *v)
 {
 	tree_bury(workspace_tree(ws), n, v);
 	tree_show(workspace_tree(ws), n, SHOWS_ALL);
-	node_set_since(n, draft_now());
+	node_set_since(n, clock_ms());
 }
 
 int workspace_declare(struct workspace *ws, struct variable *v,

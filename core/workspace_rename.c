@@ -8,9 +8,6 @@
 
 #define TEXT_MAX (UINT64_C(64) << 10) /* a sidecar is a line */
 
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct variable, variable_unref)
-
 /* From where to where. */
 struct renaming {
 	struct workspace *ws;

@@ -16,8 +16,6 @@
 #define PREFIX            "user.weightfs."
 #define DIRECTORY_BLKSIZE (1 << 20) /* makes glibc list with fewer calls */
 
-DEFINE_CLEANUP(struct entry, entry_unref)
-
 static bool is_value(const struct target *t)
 {
 	return t->object.variable && t->object.facet == FACET_VALUE;

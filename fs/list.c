@@ -29,8 +29,6 @@ struct names {
 	int count;
 };
 
-DEFINE_CLEANUP(struct bundle, bundle_unref)
-
 static void names_release(struct names *n)
 {
 	for (int i = 0; i < n->count; i++)

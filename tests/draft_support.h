@@ -10,10 +10,6 @@
 #include "core/strings.h"
 #include "tests/support.h"
 
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct stage, stage_unref)
-DEFINE_CLEANUP(struct shard, shard_unref)
-
 /* A draft of `v`, which is new or an int16 [2, 1] of the bytes `ABCD`. */
 struct desk {
 	struct place where;

@@ -14,11 +14,6 @@
 #include "core/shard.h"
 #include "tests/support.h"
 
-DEFINE_CLEANUP(struct bundle, bundle_unref)
-DEFINE_CLEANUP(struct dir, dir_unref)
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct variable, variable_unref)
-
 /* How far the monotonic clock is ahead: for what takes a second, or a minute. */
 static atomic_long ahead_ms;
 
@@ -148,8 +143,6 @@ static inline struct node *parent_of(struct mount *m, const char *path,
 	*ret_name = span_of(path);
 	return at;
 }
-
-DEFINE_CLEANUP(struct node, node_unref)
 
 static inline int lookup(struct mount *m, const char *path, struct object *ret)
 {

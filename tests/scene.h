@@ -9,12 +9,6 @@
 #include "core/shard.h"
 #include "tests/support.h"
 
-DEFINE_CLEANUP(struct bundle, bundle_unref)
-DEFINE_CLEANUP(struct edit, edit_free)
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct extent, extent_unref)
-DEFINE_CLEANUP(struct shard, shard_unref)
-
 #define SIZE UINT64_C(65536) /* of a value: whole pages, and no neighbour's */
 #define INT8 6
 

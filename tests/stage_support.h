@@ -8,9 +8,6 @@
 #include "core/stage.h"
 #include "tests/support.h"
 
-DEFINE_CLEANUP(struct extent, extent_unref)
-DEFINE_CLEANUP(struct stage, stage_unref)
-
 #define SMALL 1000    /* staged in memory */
 #define LIMIT 65536   /* the most that is */
 #define LARGE 600000  /* staged in the shard, in several chunks */

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <snappy-c.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "core/block.h"
 #include "core/cleanup.h"

@@ -8,10 +8,6 @@
 #include "core/slice.h"
 #include "tests/support.h"
 
-DEFINE_CLEANUP(struct bundle, bundle_unref)
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct extent, extent_unref)
-
 #define SPAN(s) ((struct span){ (const uint8_t *)(s), sizeof(s) - 1 })
 
 static struct bundle *opened(const struct place *where)

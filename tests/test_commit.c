@@ -5,7 +5,6 @@
  * The functions of libc that core/io.c calls are defined here as well: a program's
  * own definition comes first, so no linker flag is needed.
  */
-#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -16,12 +15,6 @@
 #include "core/shard.h"
 #include "core/stage.h"
 #include "tests/support.h"
-
-DEFINE_CLEANUP(struct bundle, bundle_unref)
-DEFINE_CLEANUP(struct edit, edit_free)
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct extent, extent_unref)
-DEFINE_CLEANUP(struct stage, stage_unref)
 
 #define PREFIX "model.ckpt-5"
 #define INDEX  PREFIX ".index"

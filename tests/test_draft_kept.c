@@ -1,4 +1,5 @@
 /* core/draft: what is kept aside, strings, and bytes that nobody gave a type. */
+#include "core/clock.h"
 #include "tests/draft_support.h"
 
 /* --- aside ---------------------------------------------------------------------------- */
@@ -10,8 +11,8 @@ static void refused_bytes_are_taken_by_a_sidecar_that_fits(void **state)
 	(void)state;
 	desk_init(&d, true);
 	assert_int_equal(write_and_close(&d, "123456"), -EINVAL);
-	assert_in_range(d.draft.aside_until, draft_now() + 5000,
-			draft_now() + 10000);
+	assert_in_range(d.draft.aside_until, clock_ms() + 5000,
+			clock_ms() + 10000);
 	assert_int_equal(dtype(&d, "int8"), 0);
 	assert_int_equal(shape(&d, "[6]"), 1);
 	assert_value(&d, DT_INT8, "[6]", "123456", 6);
@@ -25,7 +26,7 @@ static void refused_bytes_are_gone_after_their_time(void **state)
 	(void)state;
 	desk_init(&d, true);
 	assert_int_equal(write_and_close(&d, "123456"), -EINVAL);
-	d.draft.aside_until = draft_now() - 1;
+	d.draft.aside_until = clock_ms() - 1;
 	assert_int_equal(shape(&d, "[3]"), 0);
 	assert_null(d.draft.aside);
 	assert_value(&d, DT_INT16, "[2, 1]", "ABCD", 4);

@@ -3,9 +3,6 @@
 #include "core/variable.h"
 #include "tests/support.h"
 
-DEFINE_CLEANUP(struct edit, edit_free)
-DEFINE_CLEANUP(struct entry, entry_unref)
-
 static struct edit *new_edit(void)
 {
 	struct edit *e = NULL;
@@ -121,24 +118,6 @@ static void older_removal_yields_to_a_newer_entry(void **state)
 	assert_true(edit_has(newer, new));
 }
 
-static void forgotten_key_is_gone(void **state)
-{
-	CLEANUP(edit_freep) struct edit *e = new_edit();
-	CLEANUP(entry_unrefp) struct entry *a = entry_of("a");
-	CLEANUP(entry_unrefp) struct entry *b = entry_of("b");
-
-	(void)state;
-	assert_int_equal(edit_put(e, a, NULL), 0);
-	assert_int_equal(edit_put(e, b, NULL), 0);
-	edit_forget(e, span_of("a"));
-	edit_forget(e, span_of("c"));
-	assert_int_equal(edit_count(e), 1);
-	assert_false(edit_has(e, a));
-	assert_true(edit_has(e, b));
-	assert_int_equal(edit_sort(e), 0);
-	assert_ptr_equal(edit_sorted(e)[0].entry, b);
-}
-
 static void variable_of_an_entry_is_held(void **state)
 {
 	CLEANUP(edit_freep) struct edit *e = new_edit();
@@ -180,7 +159,6 @@ int main(void)
 		cmocka_unit_test(older_edit_yields_to_a_newer_one),
 		cmocka_unit_test(removal_takes_the_place_of_an_entry),
 		cmocka_unit_test(older_removal_yields_to_a_newer_entry),
-		cmocka_unit_test(forgotten_key_is_gone),
 		cmocka_unit_test(variable_of_an_entry_is_held),
 		cmocka_unit_test(replaced_entry_keeps_its_place),
 	};

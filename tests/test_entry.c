@@ -6,10 +6,6 @@
 #include "core/slice.h"
 #include "tests/support.h"
 
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct extent, extent_unref)
-DEFINE_CLEANUP(struct shard, shard_unref)
-
 typedef Tensorflow__TensorSliceProto slice_proto;
 typedef Tensorflow__TensorSliceProto__Extent extent_proto;
 

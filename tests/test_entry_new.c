@@ -1,6 +1,5 @@
 /* core/entry: entries that are made, renamed and retyped; and those that must not be. */
 #include "core/dtype.h"
-#include "core/slice.h"
 #include "tests/scene.h"
 
 #define VECTOR(n) ((struct shape){ 1, &(const int64_t){ (n) } })

@@ -12,9 +12,6 @@
 #include "core/strings.h"
 #include "tests/test.h"
 
-DEFINE_CLEANUP(struct graph, graph_free)
-DEFINE_CLEANUP(struct strings, strings_free)
-
 /* Protobuf, field by field: each message is built in a buffer of its own. */
 static void put_int(struct buf *b, int field, int32_t value)
 {

@@ -1,12 +1,7 @@
 /* core/layout: from keys, or from an object graph, to the names that show. */
 #include "core/layout.h"
-#include "core/strings.h"
 #include "core/value.h"
 #include "tests/support.h"
-
-DEFINE_CLEANUP(struct bundle, bundle_unref)
-DEFINE_CLEANUP(struct graph, graph_free)
-DEFINE_CLEANUP(struct value, value_unref)
 
 /* A bundle laid out as a tree; the variables are its own. */
 struct shown {

@@ -1,6 +1,5 @@
 /* core/log: which lines are kept, how they look, and how many. */
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/cleanup.h"

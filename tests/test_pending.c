@@ -2,11 +2,6 @@
 #include "core/pending.h"
 #include "tests/support.h"
 
-DEFINE_CLEANUP(struct bundle, bundle_unref)
-DEFINE_CLEANUP(struct edit, edit_free)
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct pending, pending_free)
-
 /* A bundle with the keys `a` and `b`. */
 struct disk {
 	struct place where;

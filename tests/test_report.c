@@ -4,9 +4,6 @@
 #include "core/shard.h"
 #include "tests/support.h"
 
-DEFINE_CLEANUP(struct entry, entry_unref)
-DEFINE_CLEANUP(struct shard, shard_unref)
-
 static const struct mount_facts facts = {
 	.version = "0.1",
 	.source = "/runs",

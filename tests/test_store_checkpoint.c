@@ -1,8 +1,6 @@
 /* core/store: checkpoints that are made, renamed and removed; `latest`. */
 #include "tests/store_support.h"
 
-DEFINE_CLEANUP(struct checkpoint, checkpoint_unref)
-
 /* Counted, as its folder has it now. */
 static struct checkpoint *find_checkpoint(struct folder *f, const char *name)
 {

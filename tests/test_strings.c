@@ -13,8 +13,6 @@
 #include "core/strings.h"
 #include "tests/test.h"
 
-DEFINE_CLEANUP(struct strings, strings_free)
-
 #define SPAN(s) ((struct span){ (const uint8_t *)(s), sizeof(s) - 1 })
 
 static int log_lines;

@@ -17,9 +17,6 @@
 
 #define SPAN(s) ((struct span){ (const uint8_t *)(s), sizeof(s) - 1 })
 
-DEFINE_CLEANUP(struct table, table_free)
-DEFINE_CLEANUP(struct table_iter, table_iter_free)
-
 static unsigned lines_logged;
 static char last_line[256];
 

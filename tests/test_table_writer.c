@@ -16,10 +16,6 @@
 
 #define SPAN(s) ((struct span){ (const uint8_t *)(s), sizeof(s) - 1 })
 
-DEFINE_CLEANUP(struct table, table_free)
-DEFINE_CLEANUP(struct table_iter, table_iter_free)
-DEFINE_CLEANUP(struct table_writer, table_writer_free)
-
 static struct table_writer *new_writer(struct buf *out)
 {
 	struct table_writer *w = NULL;

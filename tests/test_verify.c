@@ -7,8 +7,6 @@
 #include "core/verify.h"
 #include "tests/test.h"
 
-DEFINE_CLEANUP(struct verify, verify_free)
-
 static uint8_t value[20000];
 
 static int fill_value(void **state)

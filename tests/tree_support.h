@@ -6,8 +6,6 @@
 #include "core/tree.h"
 #include "tests/support.h"
 
-DEFINE_CLEANUP(struct variable, variable_unref)
-
 /* A tree that writes down what its observer was told: SCOPE/NAME, a line each. */
 struct forest {
 	struct tree *tree;
