@@ -6,6 +6,7 @@
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #define DATA_FILES     \
 	"*.data-?????" \
 	"-of-?????" /* apart: no trigraph */
+#define DATA_LEN (sizeof(".data-00000-of-00001") - 1)
 
 static const char *last_component(const char *path)
 {
@@ -59,6 +61,32 @@ static bool leads_to(int dirfd, const char *link, const char *name,
 	return strcmp(last_component(target), name) == 0;
 }
 
+static char *index_of(const char *data)
+{
+	size_t len = strlen(data);
+	char *index;
+
+	if (len <= DATA_LEN ||
+	    asprintf(&index, "%.*s.index", (int)(len - DATA_LEN), data) < 0)
+		return NULL;
+	return index;
+}
+
+/*
+ * Whether the index beside the link is the very same as ours, as where a checkpoint is
+ * linked as a whole: it then says where our bytes are, whatever we do.
+ */
+static bool shares_index(int dirfd, const char *link, const char *name)
+{
+	CLEANUP(free_ptr) char *theirs = index_of(link);
+	CLEANUP(free_ptr) char *ours = index_of(name);
+	struct stat a, b;
+
+	return theirs && ours && io_stat(dirfd, theirs, &a) == 0 &&
+	       io_stat_link(dirfd, ours, &b) == 0 && S_ISREG(b.st_mode) &&
+	       b.st_nlink == 1 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
 static bool search(DIR *d, const char *name, const struct stat *file)
 {
 	const struct dirent *e;
@@ -68,7 +96,8 @@ static bool search(DIR *d, const char *name, const struct stat *file)
 			continue;
 		if (strcmp(e->d_name, name) != 0 &&
 		    fnmatch(DATA_FILES, e->d_name, 0) == 0 &&
-		    leads_to(dirfd(d), e->d_name, name, file))
+		    leads_to(dirfd(d), e->d_name, name, file) &&
+		    !shares_index(dirfd(d), e->d_name, name))
 			return true;
 	}
 	return false;

@@ -3,19 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
 
-#define LINKS_MAX     8
 #define RANDOM_DIGITS 16
 #define COPY_CHUNK    (1U << 20)
 
@@ -34,22 +31,6 @@ static struct file_id id_of(const struct stat *st)
 		.size = (uint64_t)st->st_size,
 		.mtime = st->st_mtim,
 	};
-}
-
-int io_open(int dirfd, const char *path, int flags)
-{
-	struct open_how how = {
-		.flags = (uint64_t)(flags | O_CLOEXEC),
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV |
-			   RESOLVE_NO_MAGICLINKS,
-	};
-	long fd;
-
-	/* -EAGAIN: a rename somewhere raced with the walk; it passes. */
-	do
-		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
-	while (fd < 0 && (errno == EAGAIN || errno == EINTR));
-	return fd < 0 ? -errno : (int)fd;
 }
 
 int io_stat(int dirfd, const char *path, struct stat *ret)
@@ -285,60 +266,21 @@ void io_write_back(int fd, uint64_t offset, uint64_t n)
 			      SYNC_FILE_RANGE_WRITE);
 }
 
+int io_memory(void)
+{
+	int fd = memfd_create("weightfs", MFD_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
 int io_spool(int dirfd)
 {
 	int fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 
 	/* In memory where the filesystem has no unnamed files. */
 	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR))
-		fd = memfd_create("weightfs", MFD_CLOEXEC);
+		return io_memory();
 	return fd < 0 ? -errno : fd;
-}
-
-/* Goes one link on: `*at` and `*name` become those that `target` leads to. */
-static int follow_once(int *at, char **name, char *target)
-{
-	char *slash = strrchr(target, '/');
-	char *next;
-	int fd;
-
-	if (slash)
-		*slash = 0;
-	fd = io_open(*at, slash ? target : ".", O_RDONLY | O_DIRECTORY);
-	if (fd < 0)
-		return fd;
-	close_fd(at);
-	*at = fd;
-	next = strdup(slash ? slash + 1 : target);
-	free(*name);
-	*name = next;
-	return next ? 0 : -ENOMEM;
-}
-
-int io_follow(int dirfd, const char *name, int *ret_dirfd, char **ret_name)
-{
-	CLEANUP(close_fd) int at = io_open(dirfd, ".", O_RDONLY | O_DIRECTORY);
-	CLEANUP(free_ptr) char *here = strdup(name);
-	char target[PATH_MAX];
-	int r = here ? 0 : -ENOMEM;
-
-	if (at < 0)
-		return at;
-	for (int hops = 0; r == 0 && hops < LINKS_MAX; hops++) {
-		ssize_t n = readlinkat(at, here, target, sizeof(target) - 1);
-
-		if (n < 0 && errno != EINVAL)
-			return -errno;
-		if (n < 0) {
-			*ret_name = STEAL(here);
-			*ret_dirfd = at;
-			at = -1;
-			return 0;
-		}
-		target[n] = 0;
-		r = follow_once(&at, &here, target);
-	}
-	return r < 0 ? r : -ELOOP;
 }
 
 /* The new file belongs to whom the old one did, where we have the right. */
@@ -367,15 +309,6 @@ int io_create(int dirfd, const char *path, const struct stat *like)
 		close_fd(&fd);
 	}
 	return r < 0 ? r : fd;
-}
-
-static int temporary_fill(int fd, struct span content, const struct stat *like)
-{
-	int r = io_write_at(fd, content.data, content.len, 0);
-
-	if (r == 0)
-		r = take_after(fd, like);
-	return r < 0 ? r : io_sync(fd);
 }
 
 /*
@@ -410,30 +343,46 @@ static int temporary_name(struct temporary *t)
 	return 0;
 }
 
+int temporary_begin(int dirfd, const char *name, struct temporary *ret)
+{
+	CLEANUP(free_ptr) char *made = NULL;
+	uint64_t random;
+	int fd;
+
+	if (getrandom(&random, sizeof(random), 0) < 0)
+		return -errno;
+	if (asprintf(&made, "%s.%016llx" IO_TEMPORARY, name,
+		     (unsigned long long)random) < 0) {
+		made = NULL;
+		return -ENOMEM;
+	}
+	fd = openat(dirfd, made,
+		    O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	*ret = (struct temporary){ dirfd, fd, STEAL(made) };
+	return 0;
+}
+
+int temporary_end(struct temporary *t, const struct stat *like)
+{
+	int r = t->name ? take_after(t->fd, like) : -EINVAL;
+
+	if (r == 0)
+		r = io_sync(t->fd);
+	return r < 0 ? r : temporary_name(t);
+}
+
 int temporary_create(int dirfd, const char *name, struct span content,
 		     const struct stat *like, struct temporary *ret)
 {
 	CLEANUP(temporary_release) struct temporary t = { dirfd, -1, NULL };
-	uint64_t random;
-	int r;
+	int r = temporary_begin(dirfd, name, &t);
 
-	if (getrandom(&random, sizeof(random), 0) < 0)
-		return -errno;
-	if (asprintf(&t.name, "%s.%016llx" IO_TEMPORARY, name,
-		     (unsigned long long)random) < 0) {
-		t.name = NULL;
-		return -ENOMEM;
-	}
-	t.fd = openat(dirfd, t.name,
-		      O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (t.fd < 0) {
-		r = -errno;
-		free(STEAL(t.name));
-		return r;
-	}
-	r = temporary_fill(t.fd, content, like);
 	if (r == 0)
-		r = temporary_name(&t);
+		r = io_write_at(t.fd, content.data, content.len, 0);
+	if (r == 0)
+		r = temporary_end(&t, like);
 	if (r < 0)
 		return r;
 

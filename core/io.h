@@ -5,8 +5,9 @@
  * leave behind is decided by the callers of these few functions.
  *
  * Paths are relative to a directory that was opened before anything was mounted,
- * and never leave it: neither by `..`, nor by a symbolic link, nor into another
- * mount (which might be our own, and would have us wait for ourselves).
+ * and never leave the source: neither by `..`, nor by a symbolic link, nor into another
+ * mount (which might be our own, and would have us wait for ourselves).  A link may lead
+ * out of its directory to another one of the source.
  *
  * All answer 0 (or a descriptor) or negative errno.
  */
@@ -30,7 +31,18 @@ struct file_id {
 
 bool file_id_equal(const struct file_id *a, const struct file_id *b);
 
-/* Opens `path` below `dirfd`; O_CLOEXEC is added. */
+/*
+ * Where the source ends: its directory, borrowed, or -1.  Without it each directory is a
+ * source of its own, which no link leaves.  For the whole process, before it has threads.
+ */
+void io_set_root(int fd);
+
+/*
+ * Opens `path` below `dirfd`; O_CLOEXEC is added.  Links in it are followed as far as
+ * the root reaches, wherever `dirfd` is moved meanwhile; absolute ones, and an absolute
+ * path, where they begin with the path of the root as the kernel has it, and for links
+ * only as the last component.  Anything else is -EXDEV.
+ */
 int io_open(int dirfd, const char *path, int flags);
 
 /* As fstatat(2) without AT_SYMLINK_NOFOLLOW, below `dirfd` as io_open(). */
@@ -72,6 +84,8 @@ void io_write_back(int fd, uint64_t offset, uint64_t n);
 
 /* A file without a name in the directory, to be closed: it goes with that. */
 int io_spool(int dirfd);
+/* One in memory. */
+int io_memory(void);
 
 /*
  * Makes a file that was not there, open for reading and writing; owner and mode are
@@ -100,6 +114,12 @@ struct temporary {
 };
 int temporary_create(int dirfd, const char *name, struct span content,
 		     const struct stat *like, struct temporary *ret);
+/*
+ * The same in two steps: an empty file, open for writing; and then all of it is there.
+ * `ret` is to be released also where the second fails.
+ */
+int temporary_begin(int dirfd, const char *name, struct temporary *ret);
+int temporary_end(struct temporary *t, const struct stat *like);
 /*
  * Takes the name of a temporary apart: the length of what it was made beside, and its
  * inode number, 0 if it was never given one.  False if it is no such name.

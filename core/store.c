@@ -11,6 +11,7 @@
 #include "core/cleanup.h"
 #include "core/dir.h"
 #include "core/folder.h"
+#include "core/io.h"
 
 struct store {
 	const struct store_config *config;
@@ -38,6 +39,7 @@ int store_new(const struct store_config *config, int dirfd, const char *path,
 	}
 	s->config = config;
 	s->dirfd = dirfd;
+	io_set_root(dirfd);
 	r = dir_new(dirfd, &s->dir);
 	s->path = strdup(path);
 	(void)pthread_mutex_init(&s->rename_lock, NULL);
@@ -59,6 +61,7 @@ void store_free(struct store *s)
 {
 	if (!s)
 		return;
+	io_set_root(-1);
 	for (size_t i = 0; i < s->n_folders; i++)
 		folder_free(s->folders[i]);
 	free(s->folders);
