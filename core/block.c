@@ -5,23 +5,12 @@
 
 #include "core/cleanup.h"
 #include "core/crc32c.h"
-
-enum block_type {
-	BLOCK_RAW = 0,
-	BLOCK_SNAPPY = 1
-};
+#include "core/unpack.h"
 
 #define RESTART_SIZE sizeof(uint32_t)
 
 /* Three varints of 32 bits, and a restart. */
 #define ENTRY_OVERHEAD_MAX (5 + 5 + 5 + RESTART_SIZE)
-
-/*
- * Three bytes of snappy make at most 64, so nothing honest comes near this
- * bound, and a file cannot ask for much more memory than it takes up itself.
- */
-#define SNAPPY_EXPANSION_MAX 32
-#define SNAPPY_SLACK         64
 
 static int fail(const char *fault, const char **ret_fault)
 {
@@ -252,6 +241,8 @@ void block_builder_start(struct block_builder *b, struct buf *out,
 	b->start = out->len;
 	b->interval = interval;
 	b->entries = 0;
+	b->drained = 0;
+	b->crc = 0;
 	b->restarts.len = 0;
 	buf_put_fixed32(&b->restarts, 0);
 }
@@ -272,13 +263,19 @@ static int builder_error(const struct block_builder *b)
 	return buf_error(&b->last_key);
 }
 
+/* Of the entries so far. */
+static uint64_t entries_size(const struct block_builder *b)
+{
+	return b->drained + (b->out->len - b->start);
+}
+
 static bool has_room(const struct block_builder *b, struct span key,
-		     struct span value)
+		     uint64_t value_len)
 {
 	uint64_t size = block_builder_size(b) + ENTRY_OVERHEAD_MAX;
 
 	return !__builtin_add_overflow(size, key.len, &size) &&
-	       !__builtin_add_overflow(size, value.len, &size) &&
+	       !__builtin_add_overflow(size, value_len, &size) &&
 	       size <= BLOCK_SIZE_MAX;
 }
 
@@ -289,25 +286,22 @@ static size_t begin_entry(struct block_builder *b, struct span key)
 		return block_common_prefix(buf_span(&b->last_key), key);
 
 	if (b->entries > 0)
-		buf_put_fixed32(&b->restarts,
-				(uint32_t)(b->out->len - b->start));
+		buf_put_fixed32(&b->restarts, (uint32_t)entries_size(b));
 	return 0;
 }
 
-int block_builder_add(struct block_builder *b, struct span key,
-		      struct span value)
+int block_builder_begin(struct block_builder *b, struct span key, uint64_t n)
 {
 	size_t shared;
 
-	if (!has_room(b, key, value))
+	if (!has_room(b, key, n))
 		return -EINVAL;
 
 	shared = begin_entry(b, key);
 	buf_put_varint(b->out, shared);
 	buf_put_varint(b->out, key.len - shared);
-	buf_put_varint(b->out, value.len);
+	buf_put_varint(b->out, n);
 	buf_put(b->out, key.data + shared, key.len - shared);
-	buf_put(b->out, value.data, value.len);
 	b->entries++;
 
 	b->last_key.len = 0;
@@ -315,9 +309,29 @@ int block_builder_add(struct block_builder *b, struct span key,
 	return builder_error(b);
 }
 
+int block_builder_add(struct block_builder *b, struct span key,
+		      struct span value)
+{
+	int r = block_builder_begin(b, key, value.len);
+
+	if (r < 0)
+		return r;
+	buf_put(b->out, value.data, value.len);
+	return buf_error(b->out);
+}
+
+void block_builder_drain(struct block_builder *b)
+{
+	b->crc = crc32c_extend(b->crc, b->out->data + b->start,
+			       b->out->len - b->start);
+	b->drained += b->out->len - b->start;
+	b->out->len = 0;
+	b->start = 0;
+}
+
 uint64_t block_builder_size(const struct block_builder *b)
 {
-	return b->out->len - b->start + b->restarts.len + RESTART_SIZE;
+	return entries_size(b) + b->restarts.len + RESTART_SIZE;
 }
 
 bool block_builder_empty(const struct block_builder *b)
@@ -333,22 +347,23 @@ struct span block_builder_last_key(const struct block_builder *b)
 int block_builder_finish(struct block_builder *b, struct block_handle *ret)
 {
 	const uint8_t type = BLOCK_RAW;
-	struct span block;
+	uint64_t size;
+	uint32_t crc;
 
 	buf_put(b->out, b->restarts.data, b->restarts.len);
 	buf_put_fixed32(b->out, (uint32_t)(b->restarts.len / RESTART_SIZE));
+	size = entries_size(b);
 	buf_put(b->out, &type, sizeof(type));
 	if (builder_error(b))
 		return builder_error(b);
 
-	block.data = b->out->data + b->start;
-	block.len = b->out->len - b->start;
-	buf_put_fixed32(b->out,
-			crc32c_mask(crc32c_extend(0, block.data, block.len)));
+	crc = crc32c_extend(b->crc, b->out->data + b->start,
+			    b->out->len - b->start);
+	buf_put_fixed32(b->out, crc32c_mask(crc));
 	if (buf_error(b->out))
 		return buf_error(b->out);
 
-	*ret = (struct block_handle){ b->start, block.len - sizeof(type) };
+	*ret = (struct block_handle){ b->start, size };
 	return 0;
 }
 

@@ -37,6 +37,11 @@
 
 #define BLOCK_TRAILER_SIZE 5
 
+enum block_type {
+	BLOCK_RAW = 0,
+	BLOCK_SNAPPY = 1
+};
+
 /*
  * No block is larger, stored or unpacked: offsets in it are of 32 bits.  What a
  * damaged file can make us allocate ends here.
@@ -89,6 +94,8 @@ struct block_builder {
 	struct buf last_key;
 	unsigned interval; /* of entries from one restart to the next */
 	uint64_t entries;
+	uint64_t drained; /* bytes of this block that are not in `out` any more */
+	uint32_t crc;     /* of these */
 };
 
 /* Where a block lies in its file; the trailer is not counted in. */
@@ -109,6 +116,18 @@ void block_builder_release(struct block_builder *b);
 int block_builder_add(struct block_builder *b, struct span key,
 		      struct span value);
 
+/*
+ * The same for a value of `n` bytes that the caller then puts into `out`, in as many
+ * steps as he likes.
+ */
+int block_builder_begin(struct block_builder *b, struct span key, uint64_t n);
+
+/*
+ * Before the caller takes all that there is of the block out of `out`, to make room: it
+ * is summed up.  `out` then is empty, and goes on with the block.
+ */
+void block_builder_drain(struct block_builder *b);
+
 /* The length of the contents if the block ended here. */
 uint64_t block_builder_size(const struct block_builder *b);
 bool block_builder_empty(const struct block_builder *b);
@@ -116,7 +135,10 @@ bool block_builder_empty(const struct block_builder *b);
 /* The key added last, even if that was to a block before this one. */
 struct span block_builder_last_key(const struct block_builder *b);
 
-/* Appends restarts and trailer; another start may follow.  0 or -ENOMEM. */
+/*
+ * Appends restarts and trailer; another start may follow.  0 or -ENOMEM.  The offset is
+ * that in `out`, of a block that was drained 0.
+ */
 int block_builder_finish(struct block_builder *b, struct block_handle *ret);
 
 /* How many bytes two keys have in common before they differ. */

@@ -2,12 +2,17 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "core/block.h"
 #include "core/cleanup.h"
 #include "core/io.h"
 #include "core/log.h"
+#include "core/unpack.h"
+
+/* Twice the size at which TensorFlow ends a block. */
+#define RECENT_MAX (UINT64_C(512) << 10)
 
 #define BAD_ENTRY "block with an entry that does not fit into it"
 
@@ -17,6 +22,19 @@ struct table {
 	uint64_t end; /* of what blocks may lie in: where the footer begins */
 	uint64_t index_offset;
 	struct block index;
+	struct recent *recent;
+};
+
+/*
+ * The block that table_find() read last, if it is small: who copies all values finds
+ * thousands of them in one.
+ */
+struct recent {
+	pthread_mutex_t lock; /* for what follows */
+	bool there;
+	uint64_t offset;
+	bool raw; /* as it lies in the file */
+	struct block block;
 };
 
 struct table_iter {
@@ -119,10 +137,14 @@ static struct table *table_new(int fd, const char *name)
 
 	t->fd = fd;
 	t->name = strdup(name);
-	if (!t->name) {
+	t->recent = calloc(1, sizeof(*t->recent));
+	if (!t->name || !t->recent) {
+		free(t->name);
+		free(t->recent);
 		free(t);
 		return NULL;
 	}
+	(void)pthread_mutex_init(&t->recent->lock, NULL);
 	return t;
 }
 
@@ -160,6 +182,9 @@ void table_free(struct table *t)
 	if (!t)
 		return;
 
+	block_release(&t->recent->block);
+	(void)pthread_mutex_destroy(&t->recent->lock);
+	free(t->recent);
 	block_release(&t->index);
 	free(t->name);
 	free(t);
@@ -257,12 +282,11 @@ int table_iter_next(struct table_iter *it, struct span *ret_key,
 	}
 }
 
-/* Reads the one block that `key` can be in: 0 or -ENOENT. */
-static int find_block(const struct table *t, struct span key, struct block *ret,
-		      uint64_t *ret_offset)
+/* The one block that `key` can be in: 0 or -ENOENT. */
+static int find_handle(const struct table *t, struct span key,
+		       struct block_handle *ret)
 {
 	CLEANUP(block_iter_release) struct block_iter it = { 0 };
-	struct block_handle handle;
 	struct span separator, value;
 	int r;
 
@@ -271,33 +295,214 @@ static int find_block(const struct table *t, struct span key, struct block *ret,
 	if (r <= 0)
 		return r ? checked_step(t, t->index_offset, r) : -ENOENT;
 
-	r = get_handle(t, value, &handle);
-	if (r < 0)
-		return r;
-
-	*ret_offset = handle.offset;
-	return read_block(t, handle, ret);
+	return get_handle(t, value, ret);
 }
 
 int table_get(const struct table *t, struct span key, struct buf *ret)
 {
 	CLEANUP(block_release) struct block block = { 0 };
 	CLEANUP(block_iter_release) struct block_iter it = { 0 };
+	struct block_handle handle;
 	struct span found, value;
-	uint64_t offset;
 	int r;
 
-	r = find_block(t, key, &block, &offset);
+	r = find_handle(t, key, &handle);
+	if (r == 0)
+		r = read_block(t, handle, &block);
 	if (r < 0)
 		return r;
 
 	block_iter_init(&it, &block);
 	r = block_iter_seek(&it, key, &found, &value);
 	if (r < 0)
-		return checked_step(t, offset, r);
+		return checked_step(t, handle.offset, r);
 	if (r == 0 || !span_equal(found, key))
 		return -ENOENT;
 
 	buf_put(ret, value.data, value.len);
 	return buf_error(ret);
+}
+
+/* --- values that are not held in memory ------------------------------------- */
+
+/* Unpacks the block at `at` into `*ret_fd`: `at` is then where it lies in that. */
+static int unpack(const struct table *t, table_spool *spool, const void *arg,
+		  struct stretch *at, int *ret_fd)
+{
+	CLEANUP(close_fd) int fd = -1;
+	uint64_t max = at->size * SNAPPY_EXPANSION_MAX + SNAPPY_SLACK;
+	uint64_t size;
+	struct stream in;
+	int r;
+
+	fd = spool(arg, max);
+	if (fd < 0)
+		return fd;
+	stream_init(&in, t->fd, at->offset, at->size);
+	r = unpack_stream(&in, fd, max < BLOCK_SIZE_MAX ? max : BLOCK_SIZE_MAX,
+			  &size);
+	if (r == -EBADMSG || r == -EIO)
+		return damaged(t, at->offset, "damaged snappy data");
+	if (r < 0)
+		return r;
+	*at = (struct stretch){ 0, size };
+	*ret_fd = steal_fd(&fd);
+	return 0;
+}
+
+static int open_contents(const struct table *t, struct block_handle handle,
+			 table_spool *spool, const void *arg,
+			 struct stretch *ret, int *ret_fd)
+{
+	struct stretch at = { handle.offset, handle.size };
+	const char *fault;
+	uint8_t type;
+	int r;
+
+	if (!handle_fits(t, handle))
+		return damaged(t, handle.offset, "block outside the file");
+	if (block_check(t->fd, at, &type, &fault) < 0)
+		return damaged(t, handle.offset, fault);
+	if (type != BLOCK_RAW && type != BLOCK_SNAPPY)
+		return damaged(t, handle.offset, "block of unknown type");
+	r = type == BLOCK_SNAPPY ? unpack(t, spool, arg, &at, ret_fd) : 0;
+	if (r == 0)
+		*ret = at;
+	return r;
+}
+
+/* Reads the block if it is not the one that was read last. */
+static int read_recent_locked(const struct table *t, struct block_handle handle)
+{
+	struct recent *b = t->recent;
+	uint8_t type = BLOCK_RAW;
+	int r;
+
+	if (b->there && b->offset == handle.offset)
+		return 0;
+	b->there = false;
+	block_release(&b->block);
+	r = read_block(t, handle, &b->block);
+	if (r == 0)
+		r = read_bytes(t, handle.offset + handle.size, &type, 1);
+	if (r < 0)
+		return r;
+	b->raw = type == BLOCK_RAW;
+	b->offset = handle.offset;
+	b->there = true;
+	return 0;
+}
+
+/* Where what is unpacked goes. */
+struct spooling {
+	table_spool *spool;
+	const void *arg;
+};
+
+/* A value that was unpacked, as a file. */
+static int put_value(struct span value, struct spooling to, int *ret_fd)
+{
+	CLEANUP(close_fd) int fd = to.spool(to.arg, value.len);
+	int r = fd < 0 ? fd : io_write_at(fd, value.data, value.len, 0);
+
+	if (r == 0)
+		*ret_fd = steal_fd(&fd);
+	return r;
+}
+
+/* The entry of `key` in the block that was read last. */
+static int find_in_recent(const struct table *t, struct span key,
+			  struct span *ret)
+{
+	CLEANUP(block_iter_release) struct block_iter it = { 0 };
+	struct span found;
+	int r;
+
+	block_iter_init(&it, &t->recent->block);
+	r = block_iter_seek(&it, key, &found, ret);
+	if (r < 0)
+		return checked_step(t, t->recent->offset, r);
+	return r && span_equal(found, key) ? 0 : -ENOENT;
+}
+
+static int find_in_small(const struct table *t, struct block_handle handle,
+			 struct span key, struct spooling to, int *ret_fd,
+			 struct stretch *ret)
+{
+	const struct recent *b = t->recent;
+	struct span value;
+	LOCK_SCOPE(&t->recent->lock);
+	int r = read_recent_locked(t, handle);
+
+	if (r == 0)
+		r = find_in_recent(t, key, &value);
+	if (r < 0)
+		return r;
+	*ret = (struct stretch){ 0, value.len };
+	if (!b->raw)
+		return put_value(value, to, ret_fd);
+	ret->offset = handle.offset +
+		      (uint64_t)(value.data - b->block.contents.data);
+	*ret_fd = -1;
+	return 0;
+}
+
+int table_find(const struct table *t, struct span key, table_spool *spool,
+	       const void *arg, int *ret_fd, struct stretch *ret)
+{
+	CLEANUP(close_fd) int fd = -1;
+	struct block_handle handle;
+	struct stretch at;
+	const char *fault;
+	int r = find_handle(t, key, &handle);
+
+	if (r == 0 && handle.size <= RECENT_MAX)
+		return find_in_small(t, handle, key,
+				     (struct spooling){ spool, arg }, ret_fd,
+				     ret);
+	if (r == 0)
+		r = open_contents(t, handle, spool, arg, &at, &fd);
+	if (r < 0)
+		return r;
+	r = block_scan(fd < 0 ? t->fd : fd, at, key, ret, &fault);
+	if (r < 0)
+		return damaged(t, handle.offset, fault);
+	if (r == 0)
+		return -ENOENT;
+	*ret_fd = fd;
+	fd = -1;
+	return 0;
+}
+
+int table_check(const struct table *t, table_block *each, void *arg)
+{
+	CLEANUP(block_iter_release) struct block_iter it = { 0 };
+	struct span separator, value;
+	uint64_t passed = 0;
+	int r;
+
+	block_iter_init(&it, &t->index);
+	while ((r = block_iter_next(&it, &separator, &value)) > 0) {
+		struct block_handle handle;
+		struct stretch at;
+		const char *fault = NULL;
+		uint8_t type;
+
+		if (get_handle(t, value, &handle) < 0)
+			return -EIO;
+		at = (struct stretch){ handle.offset, handle.size };
+		/* As in pass_block(): a small file must not keep us for days. */
+		if (!handle_fits(t, handle) ||
+		    __builtin_add_overflow(passed, handle.size, &passed) ||
+		    passed > t->end)
+			return damaged(
+				t, handle.offset,
+				"block outside the file, or overlapping");
+		if (block_check(t->fd, at, &type, &fault) == 0)
+			fault = type == BLOCK_RAW || type == BLOCK_SNAPPY
+					? NULL
+					: "block of unknown type";
+		each(arg, at, fault);
+	}
+	return r < 0 ? checked_step(t, t->index_offset, r) : 0;
 }

@@ -23,6 +23,7 @@
 
 #include <stdint.h>
 
+#include "core/block_scan.h"
 #include "core/cleanup.h"
 #include "core/coding.h"
 
@@ -55,3 +56,22 @@ int table_iter_next(struct table_iter *it, struct span *ret_key,
  * -EIO after a log line.
  */
 int table_get(const struct table *t, struct span key, struct buf *ret);
+
+/*
+ * Where the value of `key` lies, for values that are too large to be held: its block is
+ * checked and looked through as it is read.  A raw block answers with a stretch of the
+ * file itself, and `*ret_fd` is -1.  A compressed one is unpacked into a file that
+ * `spool` makes for up to so many bytes; that is `*ret_fd` then, to be closed.  0, -ENOENT,
+ * -EIO after a log line, or what stands in the way of unpacking.
+ */
+typedef int table_spool(const void *arg, uint64_t n);
+int table_find(const struct table *t, struct span key, table_spool *spool,
+	       const void *arg, int *ret_fd, struct stretch *ret);
+
+/*
+ * Looks at the checksum of every data block, without holding one in memory; `each` is told
+ * of all of them, `fault` is NULL where it is right.  -EIO after a log line where the index
+ * block is damaged: the blocks after that are not looked at.
+ */
+typedef void table_block(void *arg, struct stretch at, const char *fault);
+int table_check(const struct table *t, table_block *each, void *arg);

@@ -382,6 +382,66 @@ static void blocks_end_where_tensorflow_ends_them(void **state)
 	assert_int_equal(count_blocks((size_t[]){ large, large, 1 }, 3), 3);
 }
 
+/* Sizes around those at which blocks end and parts go to the file. */
+static const size_t sizes[] = { 0,      100,     262100,  262144, 524280,
+				524288, 1000000, 3000000, 5,      1048576 };
+
+static void add_sizes(struct table_writer *w, size_t part)
+{
+	CLEANUP(buf_release) struct buf bytes = { 0 };
+
+	buf_put_zeros(&bytes, 3000000);
+	for (size_t i = 0; i < bytes.len; i++)
+		bytes.data[i] = (uint8_t)(i * 7 + i / 251);
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		const uint8_t name[] = { 'k', (uint8_t)i };
+
+		table_writer_begin(w, (struct span){ name, 2 }, sizes[i]);
+		for (size_t at = 0; at < sizes[i]; at += part)
+			table_writer_put(w, bytes.data + at,
+					 sizes[i] - at < part ? sizes[i] - at
+							      : part);
+	}
+}
+
+static void a_table_in_a_file_is_that_in_memory(void **state)
+{
+	static const size_t parts[] = { 1000, 262144, 1U << 21, 3000000 };
+	CLEANUP(buf_release) struct buf out = { 0 };
+	CLEANUP(table_writer_freep) struct table_writer *w = new_writer(&out);
+
+	(void)state;
+	add_sizes(w, 3000000);
+	assert_int_equal(table_writer_finish(w, 0), 0);
+	for (size_t i = 0; i < 4; i++) {
+		CLEANUP(close_fd) int fd = memfd_create("table", MFD_CLOEXEC);
+		CLEANUP(table_writer_freep) struct table_writer *f = NULL;
+		CLEANUP(buf_release) struct buf found = { 0 };
+
+		assert_int_equal(table_writer_new_file(fd, &f), 0);
+		add_sizes(f, parts[i]);
+		assert_int_equal(table_writer_finish(f, 0), 0);
+		assert_int_equal(io_read_file(fd, 1U << 30, &found), 0);
+		assert_same(&found, &out);
+	}
+}
+
+static void a_value_of_another_length_is_refused(void **state)
+{
+	CLEANUP(buf_release) struct buf out = { 0 };
+	CLEANUP(buf_release) struct buf again = { 0 };
+	CLEANUP(table_writer_freep) struct table_writer *w = new_writer(&out);
+	CLEANUP(table_writer_freep) struct table_writer *v = new_writer(&again);
+
+	(void)state;
+	table_writer_begin(w, SPAN("k"), 3);
+	table_writer_put(w, "ab", 2);
+	assert_int_equal(table_writer_finish(w, 0), -EINVAL);
+	table_writer_begin(v, SPAN("k"), 3);
+	table_writer_put(v, "abcd", 4);
+	assert_int_equal(table_writer_finish(v, 0), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -398,6 +458,8 @@ int main(void)
 		cmocka_unit_test(entry_after_the_seal_is_remembered),
 		cmocka_unit_test(failed_memory_is_remembered),
 		cmocka_unit_test(blocks_end_where_tensorflow_ends_them),
+		cmocka_unit_test(a_table_in_a_file_is_that_in_memory),
+		cmocka_unit_test(a_value_of_another_length_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("table_writer", tests, NULL, NULL);
