@@ -58,6 +58,12 @@ bool dtype_known(int32_t dtype)
 	return dtype_name(dtype) != NULL;
 }
 
+bool dtype_swaps(int32_t dtype)
+{
+	return dtype_known(dtype) && dtype != DT_VARIANT &&
+	       dtype < DT_FLOAT8_E5M2;
+}
+
 const char *dtype_name(int32_t dtype)
 {
 	return dtype >= 0 && dtype < DTYPES ? dtypes[dtype].name : NULL;
@@ -126,4 +132,12 @@ bool dtype_parse(struct span text, enum dtype *ret)
 		}
 	}
 	return false;
+}
+
+bool dtype_is_variant(struct span text)
+{
+	struct span word = trim(text);
+
+	return is_word(word, dtypes[DT_VARIANT].name) ||
+	       is_word(word, dtypes[DT_VARIANT].enum_name);
 }

@@ -52,6 +52,9 @@ enum dtype {
 /* False for 0, resource, references (100 and above) and what is newer than us. */
 bool dtype_known(int32_t dtype);
 
+/* Whether TensorFlow reads it from shards of the other byte order. */
+bool dtype_swaps(int32_t dtype);
+
 /* TensorFlow's name, `float32` or `string`; NULL where dtype_known() is false. */
 const char *dtype_name(int32_t dtype);
 
@@ -68,3 +71,5 @@ size_t dtype_size(int32_t dtype);
  * and for big-endian, reference, resource and variant types.
  */
 bool dtype_parse(struct span text, enum dtype *ret);
+/* Whether it is the name of the variant type. */
+bool dtype_is_variant(struct span text);

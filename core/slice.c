@@ -1,6 +1,7 @@
 #include "core/slice.h"
 
 #include <endian.h>
+#include <inttypes.h>
 #include <string.h>
 
 /* NUM */
@@ -72,5 +73,18 @@ void slice_put_key(struct span name, const struct slice_extent *extents,
 
 		put_signed(e.length == -1 ? 0 : e.start, out);
 		put_signed(e.length, out);
+	}
+}
+
+void slice_print(const struct slice_extent *extents, size_t n, struct buf *out)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			buf_put(out, ":", 1);
+		if (extents[i].length < 0)
+			buf_put(out, "-", 1);
+		else
+			buf_printf(out, "%" PRId64 ",%" PRId64,
+				   extents[i].start, extents[i].length);
 	}
 }

@@ -32,3 +32,6 @@ struct slice_extent {
 /* Appends the key of the slice of `name` with these `n` extents. */
 void slice_put_key(struct span name, const struct slice_extent *extents,
 		   size_t n, struct buf *out);
+
+/* The extents as TensorFlow writes them in a slice specification, `0,10:-`; appended. */
+void slice_print(const struct slice_extent *extents, size_t n, struct buf *out);

@@ -1,5 +1,4 @@
 /* core/dtype: the names and widths of types, and the words people use for them. */
-#include <string.h>
 
 #include "core/dtype.h"
 #include "tests/test.h"
@@ -202,6 +201,23 @@ static void what_is_no_type_is_refused(void **state)
 	assert_false(dtype_parse((struct span){ 0 }, &dtype));
 }
 
+/* As TensorFlow 2.21 answered for each, from a shard of the other byte order. */
+static void small_types_cannot_be_swapped(void **state)
+{
+	(void)state;
+	assert_true(dtype_swaps(DT_FLOAT));
+	assert_true(dtype_swaps(DT_STRING));
+	assert_true(dtype_swaps(DT_BFLOAT16));
+	assert_true(dtype_swaps(DT_QUINT16));
+	assert_true(dtype_swaps(DT_UINT64));
+	for (int32_t d = DT_FLOAT8_E5M2; d <= DT_FLOAT4_E2M1FN; d++)
+		assert_false(dtype_swaps(d));
+	assert_false(dtype_swaps(DT_VARIANT));
+	assert_false(dtype_swaps(DT_RESOURCE));
+	assert_false(dtype_swaps(DT_INVALID));
+	assert_false(dtype_swaps(1000));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +230,7 @@ int main(void)
 			names_that_programs_do_not_agree_on_are_refused),
 		cmocka_unit_test(big_endian_types_are_refused),
 		cmocka_unit_test(references_and_resources_are_refused),
+		cmocka_unit_test(small_types_cannot_be_swapped),
 		cmocka_unit_test(what_is_no_type_is_refused),
 	};
 
