@@ -13,6 +13,7 @@
 #include "core/bundle.h"
 #include "core/cleanup.h"
 #include "core/coding.h"
+#include "core/explain.h"
 #include "core/io.h"
 #include "core/log.h"
 #include "core/state.h"
@@ -23,49 +24,6 @@
 #define DIGITS       "0123456789"
 #define SHARD_DIGITS 5
 
-/* Longer than any state file that anyone keeps under another name. */
-
-/* What files begin with, and what that makes them. */
-static const struct {
-	const char *bytes;
-	const char *what;
-} contents[] = {
-	{ "version https://git-lfs.github.com/spec/",
-	  "a Git LFS pointer, which stands in for the file itself: "
-	  "run `git lfs pull` first" },
-	{ "\x89HDF\r\n\x1a\n",
-	  "an HDF5 file, as Keras and h5py write, not a TensorFlow checkpoint: "
-	  "load it in Keras, save with tf.train.Checkpoint, name that prefix" },
-	{ "PK\3\4",
-	  "a zip archive, as Keras (.keras), NumPy (.npz) and PyTorch write, "
-	  "not a TensorFlow checkpoint: "
-	  "load it there, save with tf.train.Checkpoint, name that prefix" },
-	{ "\x1f\x8b",
-	  "compressed by gzip: unpack it and name the checkpoint inside" },
-};
-
-/* What the end of a name says, where the content said nothing. */
-static const struct {
-	const char *end;
-	const char *what;
-} endings[] = {
-	{ "saved_model.pb",
-	  "the graph of a SavedModel: name the directory it is in" },
-	{ ".pb", "a graph, whose weights, if frozen, are constants in it: "
-		 "name the checkpoint it was made from" },
-	{ ".pbtxt", "a graph as text, without weights: "
-		    "name the checkpoint that belongs to it" },
-	{ ".h5", "a file of Keras by its name, not a TensorFlow checkpoint: "
-		 "name one saved with tf.train.Checkpoint" },
-	{ ".hdf5", "an HDF5 file by its name, not a TensorFlow checkpoint: "
-		   "name one saved with tf.train.Checkpoint" },
-	{ ".keras", "a Keras archive by its name, not a TensorFlow checkpoint: "
-		    "name one saved with tf.train.Checkpoint" },
-	{ ".safetensors", "a safetensors file, not a TensorFlow checkpoint: "
-			  "name one that it was made from" },
-	{ ".tar", "an archive: unpack it and name the checkpoint inside" },
-};
-
 void source_release(struct source *s)
 {
 	if (!s->path)
@@ -74,13 +32,6 @@ void source_release(struct source *s)
 	free(s->path);
 	free(s->prefix);
 	*s = (struct source){ .dirfd = -1 };
-}
-
-static bool ends_with(const char *name, size_t len, const char *end)
-{
-	size_t n = strlen(end);
-
-	return len >= n && memcmp(name + len - n, end, n) == 0;
 }
 
 /* Opens a regular file; waits for nobody, should it turn out to be a FIFO. */
@@ -97,26 +48,6 @@ static int open_file(int dirfd, const char *name, uint64_t *ret_size)
 	}
 	close_fd(&fd);
 	return -EINVAL;
-}
-
-const char *source_explain(int dirfd, const char *name)
-{
-	uint64_t size;
-	CLEANUP(close_fd) int fd = open_file(dirfd, name, &size);
-	uint8_t head[64] = { 0 };
-
-	if (fd < 0 ||
-	    io_read_at(fd, head, size < sizeof(head) ? size : sizeof(head), 0))
-		return NULL;
-
-	for (size_t i = 0; i < sizeof(contents) / sizeof(contents[0]); i++)
-		if (memcmp(head, contents[i].bytes,
-			   strlen(contents[i].bytes)) == 0)
-			return contents[i].what;
-	for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++)
-		if (ends_with(name, strlen(name), endings[i].end))
-			return endings[i].what;
-	return NULL;
 }
 
 /* Steps back from `end` over bytes that are in `set`. */
@@ -136,14 +67,19 @@ static size_t shard_stem_len(const char *name)
 	size_t end = strlen(name);
 	size_t at = step_back(name, end, DIGITS);
 
-	if (end - at < SHARD_DIGITS || !ends_with(name, at, "-of-"))
+	if (end - at < SHARD_DIGITS ||
+	    !span_ends_in((struct span){ (const uint8_t *)name, at }, "-of-"))
 		return 0;
 	end = at - strlen("-of-");
 	at = step_back(name, end, DIGITS "?");
-	if (end - at < SHARD_DIGITS || !ends_with(name, at, "-"))
+	if (end - at < SHARD_DIGITS ||
+	    !span_ends_in((struct span){ (const uint8_t *)name, at }, "-"))
 		return 0;
 	end = at - strlen("-");
-	return ends_with(name, end, ".data") ? end - strlen(".data") : end;
+	return span_ends_in((struct span){ (const uint8_t *)name, end },
+			    ".data")
+		       ? end - strlen(".data")
+		       : end;
 }
 
 /* The length of the prefix that `name` is a part of by its name; 0 if it is none. */
@@ -153,7 +89,8 @@ static size_t stem_len(const char *name)
 	size_t len = strlen(name);
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-		if (ends_with(name, len, ends[i]))
+		if (span_ends_in((struct span){ (const uint8_t *)name, len },
+				 ends[i]))
 			return len - strlen(ends[i]);
 	return shard_stem_len(name);
 }
@@ -301,7 +238,7 @@ static int check_index(const char *path, const struct source *s)
 		log_error("%s: %s: %s", path, name, strerror(-fd));
 		return fd;
 	}
-	what = source_explain(s->dirfd, name);
+	what = explain_file(s->dirfd, name);
 	if (!what)
 		return 0;
 	log_error("%s: %s is %s", path, name, what);
@@ -375,7 +312,7 @@ static int open_part(const char *path, struct source *ret)
 	if (r != -ENOENT)
 		return say_error(path, r);
 
-	what = source_explain(ret->dirfd, name);
+	what = explain_file(ret->dirfd, name);
 	if (what)
 		return say_what(path, what);
 	return is_state_file(ret->dirfd, name) ? 0

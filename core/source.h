@@ -20,9 +20,3 @@ struct source {
  */
 int source_open(const char *path, struct source *ret);
 void source_release(struct source *s);
-
-/*
- * What the file `name` in `dirfd` is, if it looks like something people mistake
- * for a checkpoint: a phrase for a message ("an HDF5 file: ..."), or NULL.
- */
-const char *source_explain(int dirfd, const char *name);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/explain.h"
 #include "core/log.h"
 #include "core/source.h"
 #include "tests/test.h"
@@ -404,11 +405,11 @@ static void ordinary_files_need_no_explanation(void **state)
 
 	(void)state;
 	assert_true(fd >= 0);
-	assert_null(source_explain(fd, "model.ckpt-3"));
-	assert_null(source_explain(fd, "model.ckpt-3.meta"));
-	assert_null(source_explain(fd, "checkpoint"));
-	assert_null(source_explain(fd, "gone.h5"));
-	assert_null(source_explain(fd, "."));
+	assert_null(explain_file(fd, "model.ckpt-3"));
+	assert_null(explain_file(fd, "model.ckpt-3.meta"));
+	assert_null(explain_file(fd, "checkpoint"));
+	assert_null(explain_file(fd, "gone.h5"));
+	assert_null(explain_file(fd, "."));
 	assert_int_equal(logged.lines, 0);
 }
 
