@@ -119,6 +119,9 @@ int bundle_new_empty(int dirfd, const char *prefix, const struct stat *like,
 int bundle_publish(const struct bundle *b);
 int bundle_create(int dirfd, const char *prefix, const struct stat *like);
 
+/* Whether its numbers are of the other byte order. */
+bool bundle_big_endian(const struct bundle *b);
+
 /* --- room for values (bundle_room.c) -------------------------------------- */
 
 /*

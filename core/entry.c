@@ -440,6 +440,11 @@ struct span entry_raw(const struct entry *e)
 	return e->raw;
 }
 
+bool entry_big_endian(const struct entry *e)
+{
+	return e->extent && shard_big_endian(extent_shard(e->extent));
+}
+
 /* Bytes that are in the way of reading, not a matter of what we support. */
 static const char *damage(const struct entry *e)
 {
@@ -468,7 +473,7 @@ int entry_access(const struct entry *e, const char **ret_reason)
 		reason = "this version does not read partitioned variables";
 	else if (e->dtype == DT_VARIANT)
 		reason = "this version does not read variant tensors";
-	else if (e->format == ENTRY_V2_BIG_ENDIAN)
+	else if (entry_big_endian(e))
 		reason = "this version does not read big-endian bundles";
 	else
 		reason = NULL;

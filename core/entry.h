@@ -35,6 +35,9 @@ uint64_t entry_offset(const struct entry *e);
 int32_t entry_shard_id(const struct entry *e);
 uint32_t entry_crc32c(const struct entry *e); /* unmasked */
 
+/* Whether its numbers lie there big-endian. */
+bool entry_big_endian(const struct entry *e);
+
 /* Its shard, borrowed, which may be missing; NULL if there are no bytes. */
 struct shard *entry_shard(const struct entry *e);
 
@@ -80,7 +83,6 @@ int entry_retype(const struct entry *e, int32_t dtype, struct shape shape,
  */
 enum entry_format {
 	ENTRY_V2,
-	ENTRY_V2_BIG_ENDIAN,
 	ENTRY_V1
 };
 int entry_parse(struct span key, struct span raw, enum entry_format format,

@@ -25,6 +25,7 @@
 #include "core/space.h"
 
 struct shard;
+struct spools;
 
 /*
  * Opens PREFIX.data-ID-of-NUM in `dirfd` (borrowed; it must outlive the shard).  One
@@ -32,6 +33,12 @@ struct shard;
  */
 int shard_open(int dirfd, const char *prefix, int32_t id, int32_t num_shards,
 	       struct shard **ret);
+/*
+ * One without a name, empty and open for writing, in that directory: for values on their
+ * way to a file of another format.  No index names it, and it need not be synced.
+ */
+int shard_unnamed(int dirfd, const char *prefix, struct shard **ret);
+bool shard_is_unnamed(const struct shard *s);
 /* The name of such a file, to be freed; NULL without memory. */
 char *shard_file_name(const char *prefix, int32_t id, int32_t num_shards);
 /* Whether there was none, or none that can be read. */
@@ -46,6 +53,15 @@ DEFINE_CLEANUP(struct shard, shard_unref)
  */
 int shard_move(struct shard *s, int dirfd, const char *prefix,
 	       int32_t num_shards);
+
+/* Its numbers are those of a big-endian machine; said before anyone else sees it. */
+void shard_set_big_endian(struct shard *s);
+bool shard_big_endian(const struct shard *s);
+/* Whether numbers are stored as they are: neither turned round, nor encoded for V1 later. */
+bool shard_is_plain(const struct shard *s);
+
+/* Of values that had to be made of its bytes; borrowed. */
+struct spools *shard_spools(const struct shard *s);
 
 int32_t shard_id(const struct shard *s);
 const char *shard_name(const struct shard *s);
@@ -124,11 +140,9 @@ uint64_t shard_allocated(struct shard *s);
 
 /* -ESTALE where somebody else has rewritten the file in place. */
 int shard_write(struct shard *s, const void *data, size_t n, uint64_t offset);
-/* Copies `n` bytes of `from` into `to`. */
-int shard_copy(const struct shard *from, uint64_t from_offset, struct shard *to,
-	       uint64_t to_offset, uint64_t n);
-/* The same from another file, from its beginning. */
-int shard_fill(struct shard *s, uint64_t offset, int fd, uint64_t n);
+/* Copies `n` bytes of another file, or of this one, from `from` on. */
+int shard_fill(struct shard *s, uint64_t offset, int fd, uint64_t from,
+	       uint64_t n);
 /* An unnamed file on the disk of the shard, to be closed. */
 int shard_spool(const struct shard *s);
 

@@ -180,8 +180,8 @@ static int copy_base_locked(struct stage *s)
 	if (s->memory)
 		r = io_read_at(shard_fd(from), s->memory, n, offset);
 	else if (s->room)
-		r = shard_copy(from, offset, s->shard, extent_offset(s->room),
-			       n);
+		r = shard_fill(s->shard, extent_offset(s->room), shard_fd(from),
+			       offset, n);
 	else
 		r = io_copy(shard_fd(from), offset, s->spool, 0, n);
 	if (r < 0)
@@ -480,8 +480,8 @@ static int copy_locked(struct stage *s, const struct entry *from)
 	if (s->memory)
 		r = io_read_at(fd, s->memory, n, entry_offset(from));
 	else if (s->room)
-		r = shard_copy(entry_shard(from), entry_offset(from), s->shard,
-			       extent_offset(s->room), n);
+		r = shard_fill(s->shard, extent_offset(s->room), fd,
+			       entry_offset(from), n);
 	else
 		r = io_copy(fd, entry_offset(from), s->spool, 0, n);
 	if (r < 0)
@@ -531,7 +531,7 @@ static int settle_locked(struct stage *s)
 		r = s->memory ? shard_write(s->shard, s->memory, s->size,
 					    extent_offset(room))
 			      : shard_fill(s->shard, extent_offset(room),
-					   s->spool, s->size);
+					   s->spool, 0, s->size);
 	if (r == 0)
 		s->room = STEAL(room);
 	return r;
