@@ -11,6 +11,7 @@
 #include "core/parts.h"
 #include "core/shard.h"
 #include "core/spare.h"
+#include "core/v1_file.h"
 
 static void bundle_free(struct bundle *b)
 {
@@ -18,6 +19,9 @@ static void bundle_free(struct bundle *b)
 		entry_unref(b->all.items[i]);
 	for (size_t i = 0; i < b->shards.n; i++)
 		shard_unref(b->shards.items[i]);
+	for (size_t i = 0; i < b->v1_files.n; i++)
+		v1_file_unref(b->v1_files.items[i]);
+	free(b->v1_files.items);
 	free(b->all.items);
 	free(b->shown.items);
 	free(b->shards.items);
@@ -164,9 +168,10 @@ const struct stat *bundle_stat(const struct bundle *b)
 int bundle_current(const struct bundle *b)
 {
 	struct file_id now;
-	int r = io_id(b->dirfd, b->index_name, &now);
+	int r = b->v1 ? bundle_current_v1(b)
+		      : io_id(b->dirfd, b->index_name, &now);
 
-	if (r < 0)
+	if (r < 0 || b->v1)
 		return r;
 	if (!file_id_equal(&now, &b->id))
 		return 0;

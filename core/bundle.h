@@ -18,6 +18,7 @@
 
 struct bundle;
 struct spare;
+struct v1_file;
 
 /*
  * Reads the index of `prefix` in `dirfd`, which is borrowed and outlives the
@@ -32,12 +33,24 @@ int bundle_open(int dirfd, const char *prefix, const struct bundle *old,
 		struct bundle **ret);
 
 /*
- * For v1.c: a bundle that stands for a V1 checkpoint.  It sorts and
- * references the entries, the first of those with one key; `file` is what is looked
- * at to see whether it changed.
+ * For v1.c: a bundle that stands for a V1 checkpoint.  It sorts and references the
+ * entries, of those with one key the first, and references the files.  `of` is how many
+ * files there should be, 0 if it is the one PREFIX; `damage`, why not all was
+ * understood.
  */
-int bundle_of_v1(int dirfd, const char *file, const struct stat *st,
-		 struct entry **entries, size_t n, struct bundle **ret);
+struct bundle_v1 {
+	struct v1_file *const *files;
+	size_t n_files;
+	unsigned of;
+	const char *damage;
+	struct entry **entries;
+	size_t n;
+};
+int bundle_of_v1(int dirfd, const char *prefix, const struct bundle_v1 *v1,
+		 struct bundle **ret);
+/* Its files, borrowed: none where it is no V1 checkpoint, else one at least. */
+struct v1_file *const *bundle_v1_files(const struct bundle *b, size_t *ret_n);
+bool bundle_is_v1(const struct bundle *b);
 
 /* The name of the index, to be freed; NULL without memory. */
 char *bundle_index_name(const char *prefix);
@@ -75,7 +88,7 @@ bool bundle_in_place(const struct bundle *b);
 bool bundle_leads_to(const struct bundle *b, struct shard *s);
 
 /*
- * 0 if it may be written to; otherwise -EOPNOTSUPP (big-endian) or -EIO (damaged),
+ * 0 if it may be written to; otherwise -EOPNOTSUPP (V1, big-endian) or -EIO (damaged),
  * with the reason.
  */
 int bundle_writable(const struct bundle *b, const char **ret_reason);
@@ -127,7 +140,8 @@ bool bundle_big_endian(const struct bundle *b);
 /*
  * Where a new value goes, counted: the shard of `old`, which may be NULL, if that may
  * be edited in place; else the last one that may; else a new one, whose file is made
- * when room is reserved in it.  Of those there is one in the life of a checkpoint.
+ * when room is reserved in it.  Of those there is one in the life of a checkpoint.  Those
+ * of a V1 checkpoint wait in a file without a name for their commit.
  * -ESTALE if the shard of `old` was replaced; -EROFS, -EACCES.  Reserve soon: what may
  * be edited in place may change.
  */

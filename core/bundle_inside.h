@@ -24,6 +24,8 @@ struct bundle {
 	struct buf header; /* serialized BundleHeaderProto, as read */
 	int32_t num_shards;
 	bool v1;
+	unsigned v1_of;       /* how many files it should have */
+	struct list v1_files; /* owned; those that are there */
 	bool big_endian;
 	const char *damage; /* what was not understood, and is not in `all` */
 	struct list all; /* owned entries, by key, those of slices among them */
@@ -37,6 +39,9 @@ int bundle_new(int dirfd, const char *prefix, struct bundle **ret);
 /* `old` as for bundle_open(): of the same checkpoint, it shares what is spare. */
 int bundle_new_v2(int dirfd, const char *prefix, const struct bundle *old,
 		  struct bundle **ret);
+/* The state that `base` is of V1, without the entries. */
+int bundle_again_v1(const struct bundle *base, int dirfd, const char *prefix,
+		    struct bundle **ret);
 /* Whether `old` is a state of this checkpoint, not of one that was renamed or has gone. */
 bool bundle_is_same(const struct bundle *b, const struct bundle *old);
 
@@ -50,3 +55,6 @@ int bundle_add(struct bundle *b, struct entry *e);
 void bundle_note_damage(struct bundle *b, const char *reason);
 /* With all entries: shows them but for the slices that a variable lists as its own. */
 int bundle_show(struct bundle *b);
+
+/* The part of bundle_current() for V1: one more file that has come is a change. */
+int bundle_current_v1(const struct bundle *b);

@@ -1,11 +1,14 @@
 /* From one state of a checkpoint to the next, or to another name: see bundle.h. */
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "core/bundle_inside.h"
 #include "core/changes.h"
 #include "core/cleanup.h"
 #include "core/shard.h"
 #include "core/spare.h"
+#include "core/v1_file.h"
 
 static int add_shard(struct bundle *b, struct shard *s)
 {
@@ -21,7 +24,8 @@ static int bundle_again(const struct bundle *base, int dirfd,
 			const char *prefix, struct bundle **ret)
 {
 	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
-	int r = bundle_new_v2(dirfd, prefix, base, &b);
+	int r = base->v1 ? bundle_again_v1(base, dirfd, prefix, &b)
+			 : bundle_new_v2(dirfd, prefix, base, &b);
 
 	if (!b)
 		return r < 0 ? r : -ENOMEM;
@@ -46,7 +50,8 @@ static int pick_up_shard(struct bundle *b, const struct entry *e)
 	const struct shard *known = s ? bundle_known_shard(b, shard_id(s))
 				      : NULL;
 
-	if (!s || known == s)
+	/* What V1 gets is copied from there. */
+	if (!s || known == s || b->v1)
 		return 0;
 	if (known)
 		return -ESTALE;
@@ -110,6 +115,20 @@ static int move_spare(const struct bundle *base, struct bundle *b)
 	return r;
 }
 
+/* What follows the prefix in its name stays. */
+static int move_v1_file(const struct bundle *base, struct v1_file *f, int dirfd,
+			const char *prefix)
+{
+	CLEANUP(free_ptr) char *name = NULL;
+
+	if (asprintf(&name, "%s%s", prefix,
+		     v1_file_name(f) + strlen(base->prefix)) < 0) {
+		name = NULL;
+		return -ENOMEM;
+	}
+	return v1_file_move(f, dirfd, name);
+}
+
 int bundle_move(const struct bundle *base, int dirfd, const char *prefix,
 		struct bundle **ret)
 {
@@ -120,10 +139,12 @@ int bundle_move(const struct bundle *base, int dirfd, const char *prefix,
 		r = bundle_add(b, base->all.items[i]);
 	if (r == 0)
 		r = bundle_show(b);
+	for (size_t i = 0; r == 0 && i < b->v1_files.n; i++)
+		r = move_v1_file(base, b->v1_files.items[i], dirfd, prefix);
 	for (size_t i = 0; r == 0 && i < b->shards.n; i++)
 		r = shard_move(b->shards.items[i], dirfd, prefix,
 			       b->num_shards);
-	if (r == 0)
+	if (r == 0 && !b->v1)
 		r = move_spare(base, b);
 	if (r == 0)
 		*ret = STEAL(b);

@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "core/shard.h"
 #include "core/spare.h"
+#include "core/v1_file.h"
 
 /* TensorFlow removes the files of a checkpoint by a pattern of five digits. */
 #define SHARD_ID_MAX 99999
@@ -20,9 +21,14 @@ bool bundle_in_place(const struct bundle *b)
 {
 	size_t n;
 	struct shard *const *shards = bundle_shards(b, &n);
+	struct v1_file *const *files;
 
 	for (size_t i = 0; i < n; i++)
 		if (!shard_in_place(shards[i]))
+			return false;
+	files = bundle_v1_files(b, &n);
+	for (size_t i = 0; i < n; i++)
+		if (v1_file_current(files[i]) != 1)
 			return false;
 	return true;
 }

@@ -8,13 +8,15 @@
 #include "core/cleanup.h"
 #include "core/crc32c.h"
 #include "core/dtype.h"
+#include "core/entry_proto.h"
 #include "core/extent.h"
+#include "core/io.h"
+#include "core/partition.h"
 #include "core/shard.h"
-#include "core/slice.h"
-#include "proto/tensor_bundle.pb-c.h"
+#include "core/v1_file.h"
+#include "core/v1_record.h"
 
-#define SLICES_MAX    8192 /* they are compared each with each */
-#define DESCRIBED_MAX 256  /* bytes of a key in a message */
+#define DESCRIBED_MAX 256 /* bytes of a key in a message */
 
 struct entry {
 	atomic_uint refs;
@@ -23,6 +25,7 @@ struct entry {
 	uint32_t crc32c;
 	enum entry_format format;
 	struct extent *extent;
+	struct v1_record *v1;
 	struct entry **parts; /* `slices` of them, or none at all */
 	uint64_t offset;
 	uint64_t size;
@@ -33,14 +36,6 @@ struct entry {
 	struct span raw;
 	int64_t tail[]; /* the dimensions; then the bytes of key and raw */
 };
-
-typedef Tensorflow__BundleEntryProto entry_proto;
-
-static void entry_proto_freep(entry_proto **p)
-{
-	if (*p)
-		tensorflow__bundle_entry_proto__free_unpacked(*p, NULL);
-}
 
 /* Entries are many, so each is one allocation. */
 static struct entry *entry_alloc(struct span key, size_t raw_len, size_t rank)
@@ -53,7 +48,9 @@ static struct entry *entry_alloc(struct span key, size_t raw_len, size_t rank)
 		return NULL;
 	atomic_init(&e->refs, 1);
 	bytes = (uint8_t *)e->tail + dims;
-	memcpy(bytes, key.data, key.len);
+	/* In V1 a name may be empty. */
+	if (key.len > 0)
+		memcpy(bytes, key.data, key.len);
 	e->key = (struct span){ bytes, key.len };
 	e->raw = (struct span){ bytes + key.len, raw_len };
 	e->shape = (struct shape){ rank, e->tail };
@@ -82,53 +79,8 @@ void entry_unref(struct entry *e)
 		return;
 	free_parts(e);
 	extent_unref(e->extent);
+	v1_record_unref(e->v1);
 	free(e);
-}
-
-static struct slice_extent extent_of(
-	const Tensorflow__TensorSliceProto__Extent *x)
-{
-	bool has_length =
-		x->has_length_case ==
-		TENSORFLOW__TENSOR_SLICE_PROTO__EXTENT__HAS_LENGTH_LENGTH;
-
-	return (struct slice_extent){ x->start, has_length ? x->length : -1 };
-}
-
-/* Whether two slices share an element: whether they do in every dimension. */
-static bool overlap(const Tensorflow__TensorSliceProto *a,
-		    const Tensorflow__TensorSliceProto *b)
-{
-	for (size_t i = 0; i < a->n_extent; i++) {
-		struct slice_extent ea = extent_of(a->extent[i]);
-		struct slice_extent eb = extent_of(b->extent[i]);
-		bool apart = ea.length >= 0 && eb.length >= 0 &&
-			     (ea.start - eb.start >= eb.length ||
-			      eb.start - ea.start >= ea.length);
-
-		if (apart)
-			return false;
-	}
-	return true;
-}
-
-/* What must hold for slices, or TensorFlow aborts when it opens the index. */
-static const char *check_slices(const entry_proto *p)
-{
-	if (p->n_slices > SLICES_MAX)
-		return "it has more slices than are looked at";
-	for (size_t i = 0; i < p->n_slices; i++) {
-		if (!p->shape || p->slices[i]->n_extent != p->shape->n_dim)
-			return "a slice has another rank than its variable";
-		for (size_t j = 0; j < p->slices[i]->n_extent; j++)
-			if (p->slices[i]->extent[j]->start < 0)
-				return "a slice begins before its variable";
-	}
-	for (size_t i = 0; i < p->n_slices; i++)
-		for (size_t j = 0; j < i; j++)
-			if (overlap(p->slices[i], p->slices[j]))
-				return "its slices overlap";
-	return NULL;
 }
 
 /* What makes TensorFlow refuse the entry, or abort: FORMAT section 6's list. */
@@ -144,7 +96,7 @@ static const char *check_proto(const entry_proto *p)
 		return "its place is negative";
 	if (p->offset > INT64_MAX - p->size)
 		return "its place is beyond the end of any file";
-	return check_slices(p);
+	return p->n_slices > 0 ? partition_check(p) : NULL;
 }
 
 static int entry_fill(struct entry *e, const entry_proto *p, struct span raw,
@@ -201,6 +153,30 @@ int entry_attach(struct entry *e, struct shard *shard)
 	return extent_new(shard, e->offset, e->size, false, &e->extent);
 }
 
+void entry_attach_v1(struct entry *e, struct v1_record *record)
+{
+	e->v1 = v1_record_ref(record);
+}
+
+struct spools *entry_spools(const struct entry *e)
+{
+	const struct v1_record *v1 = e->v1;
+	const struct shard *s = entry_shard(e);
+
+	for (size_t i = 0; !v1 && !s && e->parts && i < e->slices; i++) {
+		v1 = e->parts[i] ? e->parts[i]->v1 : NULL;
+		s = e->parts[i] ? entry_shard(e->parts[i]) : NULL;
+	}
+	if (s)
+		return shard_spools(s);
+	return v1 ? v1_file_spools(v1_record_file(v1)) : NULL;
+}
+
+struct v1_record *entry_v1(const struct entry *e)
+{
+	return e->v1;
+}
+
 int entry_attach_parts(struct entry *e, struct entry *const *parts)
 {
 	e->parts = calloc(e->slices, sizeof(struct entry *));
@@ -230,6 +206,12 @@ static int unpack(const struct entry *e, entry_proto **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
+/* The empty key is that of a V2 index's header; in V1 it is a name like any other. */
+static bool may_be_key(struct span key, const struct extent *x)
+{
+	return key.len || (x && shard_is_unnamed(extent_shard(x)));
+}
+
 /* An entry of `p` that lies in `x`, if it may be written to an index. */
 static int make(struct span key, const entry_proto *p, struct extent *x,
 		struct entry **ret)
@@ -244,7 +226,8 @@ static int make(struct span key, const entry_proto *p, struct extent *x,
 	if (buf_error(&raw))
 		return buf_error(&raw);
 	(void)tensorflow__bundle_entry_proto__pack(p, raw.data);
-	r = key.len ? entry_parse(key, buf_span(&raw), ENTRY_V2, &e, &reason)
+	r = may_be_key(key, x)
+		    ? entry_parse(key, buf_span(&raw), ENTRY_V2, &e, &reason)
 		    : -EBADMSG;
 	if (r < 0)
 		return r == -EBADMSG ? -EINVAL : r;
@@ -329,8 +312,26 @@ int entry_retype(const struct entry *e, int32_t dtype, struct shape shape,
 	p->dtype = dtype;
 	p->shape = &dims.shape;
 	r = make(e->key, p, e->extent, ret);
+	if (r == 0 && e->v1) {
+		(*ret)->format = ENTRY_V1;
+		entry_attach_v1(*ret, e->v1);
+	}
 	p->shape = old;
 	return r;
+}
+
+int entry_with_parts(const struct entry *like, struct entry *const *parts,
+		     struct entry **ret)
+{
+	CLEANUP(entry_unrefp) struct entry *e = NULL;
+	const char *reason;
+	int r = entry_parse(like->key, like->raw, ENTRY_V2, &e, &reason);
+
+	if (r == 0)
+		r = entry_attach_parts(e, parts);
+	if (r == 0)
+		*ret = STEAL(e);
+	return r == -EBADMSG ? -EINVAL : r;
 }
 
 struct renaming {
@@ -366,11 +367,14 @@ int entry_rename(const struct entry *e, struct span key, struct entry **ret)
 {
 	CLEANUP(entry_unrefp) struct entry *renamed = NULL;
 	const char *reason;
-	int r = key.len ? entry_parse(key, e->raw, e->format, &renamed, &reason)
-			: -EINVAL;
+	bool may = e->format == ENTRY_V1 || may_be_key(key, e->extent);
+	int r = may ? entry_parse(key, e->raw, e->format, &renamed, &reason)
+		    : -EINVAL;
 
 	if (r == 0 && e->extent)
 		renamed->extent = extent_ref(e->extent);
+	if (r == 0 && e->v1)
+		entry_attach_v1(renamed, e->v1);
 	if (r == 0 && e->parts)
 		r = rename_parts(e, renamed);
 	if (r == 0)
@@ -425,9 +429,61 @@ struct shard *entry_shard(const struct entry *e)
 	return e->extent ? extent_shard(e->extent) : NULL;
 }
 
+bool entry_placed(const struct entry *e)
+{
+	return entry_shard(e) && !shard_is_unnamed(entry_shard(e));
+}
+
+const char *entry_file_name(const struct entry *e)
+{
+	if (e->v1)
+		return v1_file_name(v1_record_file(e->v1));
+	return entry_placed(e) ? shard_name(entry_shard(e)) : NULL;
+}
+
 struct extent *entry_extent(const struct entry *e)
 {
 	return e->extent;
+}
+
+static bool same_sum(const struct entry *a, const struct entry *b)
+{
+	return a && b && !a->v1 && !b->v1 && a->size == b->size &&
+	       a->crc32c == b->crc32c && a->dtype == b->dtype &&
+	       shape_equal(a->shape, b->shape);
+}
+
+bool entry_same_value(const struct entry *a, const struct entry *b)
+{
+	bool moved = a->extent != b->extent;
+	bool same = same_sum(a, b) && a->slices == b->slices;
+
+	for (size_t i = 0; same && i < a->slices; i++) {
+		const struct entry *pa = entry_part(a, i);
+		const struct entry *pb = entry_part(b, i);
+
+		same = pa == pb || same_sum(pa, pb);
+		moved |= pa && pb && pa->extent != pb->extent;
+	}
+	return same && moved;
+}
+
+/* Where nothing may be written, a read still has to be possible. */
+int entry_spool(const struct entry *e)
+{
+	const struct v1_record *v1 = e->v1;
+	struct shard *s = entry_shard(e);
+	int fd = -EROFS;
+
+	for (size_t i = 0; !s && !v1 && e->parts && i < e->slices; i++) {
+		s = e->parts[i] ? entry_shard(e->parts[i]) : NULL;
+		v1 = e->parts[i] ? e->parts[i]->v1 : NULL;
+	}
+	if (v1)
+		return v1_file_spool(v1_record_file(v1), UINT64_MAX);
+	if (s)
+		fd = shard_spool(s);
+	return fd == -EROFS || fd == -EACCES ? io_memory() : fd;
 }
 
 size_t entry_slices(const struct entry *e)
@@ -445,16 +501,42 @@ bool entry_big_endian(const struct entry *e)
 	return e->extent && shard_big_endian(extent_shard(e->extent));
 }
 
+uint64_t entry_bytes(const struct entry *e)
+{
+	uint64_t item = dtype_size(e->dtype);
+	uint64_t bytes;
+
+	if (item == 0)
+		return e->size;
+	if (__builtin_mul_overflow(e->elements, item, &bytes) ||
+	    bytes > INT64_MAX)
+		return UINT64_MAX;
+	return bytes;
+}
+
+uint64_t entry_stored(const struct entry *e)
+{
+	uint64_t n = entry_bytes(e);
+
+	for (size_t i = 0; e->parts && !dtype_size(e->dtype) && i < e->slices;
+	     i++)
+		if (e->parts[i] &&
+		    __builtin_add_overflow(n, e->parts[i]->size, &n))
+			return UINT64_MAX;
+	return n;
+}
+
 /* Bytes that are in the way of reading, not a matter of what we support. */
 static const char *damage(const struct entry *e)
 {
 	struct shard *s = entry_shard(e);
-	uint64_t bytes;
 
-	if (dtype_size(e->dtype) &&
-	    (__builtin_mul_overflow(e->elements, dtype_size(e->dtype),
-				    &bytes) ||
-	     bytes != e->size))
+	if (entry_bytes(e) == UINT64_MAX)
+		return "its shape is larger than any file";
+	/* What its slices say is a matter of theirs, and of a V1 file of the record. */
+	if (e->slices || e->v1)
+		return NULL;
+	if (entry_bytes(e) != e->size)
 		return "its size is not that of its dtype and shape";
 	if (!s || shard_missing(s))
 		return "its data shard is missing";
@@ -481,56 +563,37 @@ int entry_access(const struct entry *e, const char **ret_reason)
 		*ret_reason = reason;
 		return -EOPNOTSUPP;
 	}
+	*ret_reason = damage(e);
+	return *ret_reason ? -EIO : 0;
+}
 
-	reason = damage(e);
-	if (reason) {
-		*ret_reason = reason;
-		return -EIO;
-	}
-	return 0;
+static void put_described(struct buf *out, struct span text)
+{
+	for (size_t i = 0; i < text.len && i < DESCRIBED_MAX; i++)
+		buf_printf(out, text.data[i] < ' ' ? "\\x%02x" : "%c",
+			   text.data[i]);
+	buf_put(out, text.len > DESCRIBED_MAX ? "..." : "",
+		text.len > DESCRIBED_MAX ? 4 : 1);
+}
+
+char *text_describe(struct span text)
+{
+	CLEANUP(buf_release) struct buf out = { 0 };
+
+	put_described(&out, text);
+	return buf_error(&out) ? NULL : (char *)STEAL(out.data);
 }
 
 char *key_describe(struct span key, const char *label)
 {
-	CLEANUP(buf_release) struct buf text = { 0 };
-	bool cut = key.len > DESCRIBED_MAX;
+	CLEANUP(buf_release) struct buf out = { 0 };
 
-	buf_printf(&text, "%s/", label);
-	for (size_t i = 0; i < key.len && i < DESCRIBED_MAX; i++)
-		buf_printf(&text, key.data[i] < ' ' ? "\\x%02x" : "%c",
-			   key.data[i]);
-	buf_put(&text, cut ? "..." : "", cut ? 4 : 1);
-	return buf_error(&text) ? NULL : (char *)STEAL(text.data);
+	buf_printf(&out, "%s/", label);
+	put_described(&out, key);
+	return buf_error(&out) ? NULL : (char *)STEAL(out.data);
 }
 
 char *entry_describe(const struct entry *e, const char *label)
 {
 	return key_describe(e->key, label);
-}
-
-int entry_slice_keys(const struct entry *e,
-		     int (*each)(void *arg, struct span key), void *arg)
-{
-	CLEANUP(entry_proto_freep)
-	entry_proto *p = tensorflow__bundle_entry_proto__unpack(
-		NULL, e->raw.len, e->raw.data);
-
-	if (!p)
-		return -ENOMEM;
-	for (size_t i = 0; i < p->n_slices; i++) {
-		const Tensorflow__TensorSliceProto *slice = p->slices[i];
-		CLEANUP(buf_release) struct buf key = { 0 };
-		struct slice_extent extents[SHAPE_MAX_RANK];
-		int r;
-
-		for (size_t j = 0; j < slice->n_extent; j++)
-			extents[j] = extent_of(slice->extent[j]);
-		slice_put_key(e->key, extents, slice->n_extent, &key);
-		r = buf_error(&key);
-		if (r == 0)
-			r = each(arg, buf_span(&key));
-		if (r < 0)
-			return r;
-	}
-	return 0;
 }

@@ -19,6 +19,8 @@
 struct entry;
 struct extent;
 struct shard;
+struct spools;
+struct v1_record;
 
 struct entry *entry_ref(struct entry *e);
 void entry_unref(struct entry *e);
@@ -35,8 +37,32 @@ uint64_t entry_offset(const struct entry *e);
 int32_t entry_shard_id(const struct entry *e);
 uint32_t entry_crc32c(const struct entry *e); /* unmasked */
 
+/*
+ * Of its whole value, were it in one piece: UINT64_MAX where that is beyond any file.  Of
+ * strings and variants, what lies in its shard.
+ */
+uint64_t entry_bytes(const struct entry *e);
+/* The same, but of a partitioned variable of strings what its slices take, where it is known. */
+uint64_t entry_stored(const struct entry *e);
 /* Whether its numbers lie there big-endian. */
 bool entry_big_endian(const struct entry *e);
+
+/*
+ * Whether both are the same value at different places: its bytes were copied.  (False, too,
+ * of an entry and itself.)
+ */
+bool entry_same_value(const struct entry *a, const struct entry *b);
+
+/* An unnamed file on the disk of its bytes, or in memory, to be closed. */
+int entry_spool(const struct entry *e);
+
+/*
+ * Whether an index says, or is to say, where its bytes are and what their checksum is: not
+ * where they lie in a V1 file, or wait to be written to one.
+ */
+bool entry_placed(const struct entry *e);
+/* The name of the file that has its bytes, borrowed; NULL if that has none. */
+const char *entry_file_name(const struct entry *e);
 
 /* Its shard, borrowed, which may be missing; NULL if there are no bytes. */
 struct shard *entry_shard(const struct entry *e);
@@ -49,7 +75,7 @@ size_t entry_slices(const struct entry *e);
 
 /*
  * 0 if the value can be read; -EOPNOTSUPP for what this version does not read
- * (partitioned and variant tensors, big-endian bundles), with the reason;
+ * (partitioned and variant tensors, big-endian bundles, V1), with the reason;
  * -EIO where its shard is missing or ends before it does.
  */
 int entry_access(const struct entry *e, const char **ret_reason);
@@ -57,6 +83,8 @@ int entry_access(const struct entry *e, const char **ret_reason);
 /* LABEL/KEY for a message, with what does not print escaped; to be freed. */
 char *entry_describe(const struct entry *e, const char *label);
 char *key_describe(struct span key, const char *label);
+/* What somebody wrote, in the same way. */
+char *text_describe(struct span text);
 
 /*
  * New entries.  Each of them references `x`; none is made that would have TensorFlow
@@ -71,6 +99,9 @@ int entry_new(struct span key, int32_t dtype, struct shape shape,
 	      struct extent *x, uint32_t crc32c, struct entry **ret);
 int entry_replace(const struct entry *old, struct extent *x, uint32_t crc32c,
 		  struct entry **ret);
+/* What `like` says, which has slices, with other entries of them; they are referenced. */
+int entry_with_parts(const struct entry *like, struct entry *const *parts,
+		     struct entry **ret);
 int entry_rename(const struct entry *e, struct span key, struct entry **ret);
 int entry_retype(const struct entry *e, int32_t dtype, struct shape shape,
 		 struct entry **ret);
@@ -92,6 +123,17 @@ int entry_parse(struct span key, struct span raw, enum entry_format format,
 int entry_attach(struct entry *e, struct shard *shard);
 
 /*
+ * The same for a tensor, or a slice of one, that lies in a V1 file.  Entries that are
+ * made of it, renamed or retyped, have it too.
+ */
+void entry_attach_v1(struct entry *e, struct v1_record *record);
+/* Borrowed; NULL where it lies in no V1 file, as a partitioned variable does not. */
+struct v1_record *entry_v1(const struct entry *e);
+
+/* Where values of its shard, or V1 file, that need a file of their own are known; or NULL. */
+struct spools *entry_spools(const struct entry *e);
+
+/*
  * Gives a partitioned variable the entries of its slices, referenced, once, in the
  * order of entry_slice_keys(); NULL for one that is not there.
  */
@@ -103,6 +145,12 @@ struct entry *entry_part(const struct entry *e, size_t i);
 /* The serialized BundleEntryProto: what was read is kept as it was. */
 struct span entry_raw(const struct entry *e);
 
-/* Calls `each` with the key of every slice of a partitioned variable. */
+/* Calls `each` with the extents of every slice of a partitioned variable; with its key. */
+struct slice_extent;
+int entry_each_slice(const struct entry *e,
+		     int (*each)(void *arg, size_t i,
+				 const struct slice_extent *extents,
+				 size_t rank),
+		     void *arg);
 int entry_slice_keys(const struct entry *e,
 		     int (*each)(void *arg, struct span key), void *arg);
