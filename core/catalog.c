@@ -9,6 +9,7 @@
 #include "core/graph.h"
 #include "core/layout.h"
 #include "core/log.h"
+#include "core/v1_record.h"
 
 #define GRAPH_MAX_SIZE (UINT64_C(2) << 30) /* as for any protobuf */
 
@@ -96,10 +97,33 @@ const struct stat *catalog_first(const struct catalog *c)
 	return &c->first;
 }
 
+/* V1 files are opened anew with each state: the same entry in another is another. */
+static bool same_record(const struct entry *a, const struct entry *b)
+{
+	const struct v1_record *ra = entry_v1(a), *rb = entry_v1(b);
+
+	return ra == rb ||
+	       (ra && rb && v1_record_file(ra) == v1_record_file(rb));
+}
+
+static bool same_bytes(const struct entry *a, const struct entry *b)
+{
+	return entry_shard(a) == entry_shard(b) && same_record(a, b) &&
+	       span_equal(entry_raw(a), entry_raw(b));
+}
+
+/* A partitioned variable is what its slices are. */
 static bool same_entry(const struct entry *a, const struct entry *b)
 {
-	return entry_shard(a) == entry_shard(b) &&
-	       span_equal(entry_raw(a), entry_raw(b));
+	bool same = same_bytes(a, b);
+
+	for (size_t i = 0; same && i < entry_slices(a); i++) {
+		const struct entry *pa = entry_part(a, i);
+		const struct entry *pb = entry_part(b, i);
+
+		same = pa && pb ? same_bytes(pa, pb) : pa == pb;
+	}
+	return same;
 }
 
 /* The variable that had the key of `e`: both states are sorted, `at` walks along. */

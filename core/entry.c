@@ -13,6 +13,7 @@
 #include "core/io.h"
 #include "core/partition.h"
 #include "core/shard.h"
+#include "core/v1_decode.h"
 #include "core/v1_file.h"
 #include "core/v1_record.h"
 
@@ -547,20 +548,9 @@ static const char *damage(const struct entry *e)
 
 int entry_access(const struct entry *e, const char **ret_reason)
 {
-	const char *reason;
-
-	if (e->format == ENTRY_V1)
-		reason = "this version does not read V1 checkpoints";
-	else if (e->slices)
-		reason = "this version does not read partitioned variables";
-	else if (e->dtype == DT_VARIANT)
-		reason = "this version does not read variant tensors";
-	else if (entry_big_endian(e))
-		reason = "this version does not read big-endian bundles";
-	else
-		reason = NULL;
-	if (reason) {
-		*ret_reason = reason;
+	if (e->format == ENTRY_V1 &&
+	    !v1_dtype(e->v1 ? v1_record_dtype(e->v1) : e->dtype)) {
+		*ret_reason = "V1 checkpoints have no tensors of its dtype";
 		return -EOPNOTSUPP;
 	}
 	*ret_reason = damage(e);

@@ -74,9 +74,9 @@ struct extent *entry_extent(const struct entry *e);
 size_t entry_slices(const struct entry *e);
 
 /*
- * 0 if the value can be read; -EOPNOTSUPP for what this version does not read
- * (partitioned and variant tensors, big-endian bundles, V1), with the reason;
- * -EIO where its shard is missing or ends before it does.
+ * 0 if the value can be read, as far as the index tells; -EIO where its shard is missing
+ * or ends before it does, with the reason.  A partitioned variable can be, whatever
+ * became of its slices.  -EOPNOTSUPP for a dtype that V1 does not have.
  */
 int entry_access(const struct entry *e, const char **ret_reason);
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <string.h>
 
 #include "core/dtype.h"
 #include "core/moment.h"
@@ -226,14 +225,6 @@ static void put_shape(struct shape shape, struct buf *out)
 		out->len--; /* its newline */
 }
 
-/* What the parts of a value take that is not in one piece; false if none knows. */
-static bool bytes_of_parts(const struct entry *e, uint64_t *ret)
-{
-	uint64_t size = dtype_size(entry_dtype(e));
-
-	return size && !__builtin_mul_overflow(entry_elements(e), size, ret);
-}
-
 void manifest_begin(struct buf *out)
 {
 	buf_printf(out, "key\tdtype\tshape\tbytes\tshard\toffset\tcrc32c\n");
@@ -241,16 +232,17 @@ void manifest_begin(struct buf *out)
 
 void manifest_add(const struct entry *e, struct buf *out)
 {
-	uint64_t bytes;
+	uint64_t bytes = entry_stored(e);
 
 	put_key(entry_key(e), out);
 	buf_printf(out, "\t%s\t", dtype_name(entry_dtype(e)));
 	put_shape(entry_shape(e), out);
-	if (entry_shard(e))
+	if (entry_placed(e))
 		buf_printf(out, "\t%" PRIu64 "\t%d\t%" PRIu64 "\t%08x\n",
 			   entry_size(e), entry_shard_id(e), entry_offset(e),
 			   entry_crc32c(e));
-	else if (bytes_of_parts(e, &bytes))
+	else if (bytes != UINT64_MAX &&
+		 (entry_slices(e) || dtype_size(entry_dtype(e))))
 		buf_printf(out, "\t%" PRIu64 "\t-\t-\t-\n", bytes);
 	else
 		buf_printf(out, "\t-\t-\t-\t-\n");

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/cleanup.h"
 #include "core/store.h"
 
 /* What the status says of the mount itself. */

@@ -3,30 +3,49 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/content.h"
 #include "core/dtype.h"
-#include "core/io.h"
 #include "core/log.h"
-#include "core/shard.h"
+#include "core/spools.h"
 #include "core/strings.h"
-#include "core/verify.h"
 
 /* Smaller reads fault too much around them when they come from a map. */
 #define MAP_MIN (UINT64_C(64) << 10)
+
+/* What it reads in.  One that takes a file of its own comes and goes. */
+struct opened {
+	atomic_uint refs;
+	struct content *content;
+	struct strings
+		*strings; /* of a string tensor, which reads in the content */
+};
 
 struct value {
 	atomic_uint refs;
 	struct entry *entry;
 	char *name;
-	struct strings *strings; /* of a string tensor */
-	atomic_bool verified;
-	atomic_bool damaged;   /* all was read, and its checksum is wrong */
-	pthread_mutex_t lock;  /* for `verify` */
-	struct verify *verify; /* NULL once verified, or if nobody asked */
+	bool verify;
+	uint64_t size;
+	struct spools *spools; /* borrowed from the entry; NULL: it stays open */
+	struct spool_user user;
+	pthread_mutex_t lock; /* for `opened`, where it does not stay */
+	struct opened *opened;
 };
+
+static void opened_unref(struct opened *o)
+{
+	if (!o || atomic_fetch_sub(&o->refs, 1) != 1)
+		return;
+	strings_free(o->strings);
+	content_free(o->content);
+	free(o);
+}
+DEFINE_CLEANUP(struct opened, opened_unref)
 
 struct value *value_ref(struct value *v)
 {
@@ -38,116 +57,105 @@ void value_unref(struct value *v)
 {
 	if (!v || atomic_fetch_sub(&v->refs, 1) != 1)
 		return;
-	strings_free(v->strings);
-	verify_free(v->verify);
-	(void)pthread_mutex_destroy(&v->lock);
+	if (v->spools)
+		spools_forget(v->spools, &v->user);
+	opened_unref(v->opened);
 	entry_unref(v->entry);
+	(void)pthread_mutex_destroy(&v->lock);
 	free(v->name);
 	free(v);
 }
 
-static int open_strings(struct value *v, bool verify)
+static int open_it(const struct value *v, struct opened **ret)
 {
-	const struct strings_source source = {
-		.fd = shard_fd(entry_shard(v->entry)),
-		.offset = entry_offset(v->entry),
-		.size = entry_size(v->entry),
-		.elements = entry_elements(v->entry),
-		.crc32c = entry_crc32c(v->entry),
-		.scalar = entry_shape(v->entry).rank == 0,
-		.verify = verify,
-		.name = v->name,
-	};
+	CLEANUP(opened_unrefp) struct opened *o = calloc(1, sizeof(*o));
+	int r;
 
-	atomic_store(&v->verified, true);
-	return strings_open(&source, &v->strings);
+	if (!o)
+		return -ENOMEM;
+	atomic_init(&o->refs, 1);
+	r = content_open(v->entry, v->name, v->verify, &o->content);
+	if (r == 0 && entry_dtype(v->entry) == DT_STRING)
+		r = content_strings(o->content, &o->strings);
+	if (r == 0)
+		*ret = STEAL(o);
+	return r;
 }
 
-static int open_bytes(struct value *v, bool verify)
+/* It was not used for a while.  Where it is being opened again, it stays. */
+static void drop(struct spool_user *u)
 {
-	/* Nobody reads an empty value, so nothing would complete it. */
-	if (!verify || entry_size(v->entry) == 0) {
-		atomic_store(&v->verified, true);
-		return 0;
+	struct value *v = (void *)((char *)u - offsetof(struct value, user));
+	struct opened *o;
+
+	if (pthread_mutex_trylock(&v->lock) != 0)
+		return;
+	o = STEAL(v->opened);
+	(void)pthread_mutex_unlock(&v->lock);
+	opened_unref(o);
+}
+
+/* Counted: what to read in; NULL, and why not. */
+static struct opened *hold(struct value *v, int *ret_error)
+{
+	struct opened *o = NULL;
+	int r = 0;
+
+	if (v->spools)
+		pthread_mutex_lock(&v->lock);
+	if (!v->opened)
+		r = open_it(v, &v->opened);
+	if (r == 0) {
+		o = v->opened;
+		atomic_fetch_add(&o->refs, 1);
 	}
-	return verify_new(entry_size(v->entry), entry_crc32c(v->entry),
-			  &v->verify);
+	if (v->spools)
+		(void)pthread_mutex_unlock(&v->lock);
+	if (o && v->spools)
+		spools_use(v->spools, &v->user, content_size(o->content));
+	*ret_error = r;
+	return o;
 }
 
 int value_new(struct entry *e, const char *name, bool verify,
 	      struct value **ret)
 {
-	CLEANUP(value_unrefp) struct value *v = NULL;
-	const char *reason;
-	int r = entry_access(e, &reason);
+	CLEANUP(value_unrefp) struct value *v = calloc(1, sizeof(*v));
+	CLEANUP(opened_unrefp) struct opened *o = NULL;
+	int r;
 
-	if (r < 0) {
-		log_error("%s: cannot be read: %s", name, reason);
-		return r;
-	}
-	v = calloc(1, sizeof(*v));
 	if (!v)
 		return -ENOMEM;
 	atomic_init(&v->refs, 1);
 	(void)pthread_mutex_init(&v->lock, NULL);
+	v->user.drop = drop;
 	v->entry = entry_ref(e);
+	v->verify = verify;
 	v->name = strdup(name);
 	if (!v->name)
 		return -ENOMEM;
-
-	r = entry_dtype(e) == DT_STRING ? open_strings(v, verify)
-					: open_bytes(v, verify);
-	if (r == 0)
+	r = open_it(v, &v->opened);
+	if (r < 0)
+		return r;
+	v->size = v->opened->strings ? strings_size(v->opened->strings)
+				     : content_size(v->opened->content);
+	if (content_made(v->opened->content))
+		v->spools = entry_spools(e);
+	o = hold(v, &r);
+	if (o)
 		*ret = STEAL(v);
 	return r;
 }
 
 uint64_t value_size(const struct value *v)
 {
-	return v->strings ? strings_size(v->strings) : entry_size(v->entry);
+	return v->size;
 }
 
-/* Notes what was read; the read that completes the value tells its fault. */
-static int check(struct value *v, uint64_t offset, const void *data, size_t n)
+static int read_strings(const struct value *v, const struct opened *o,
+			uint64_t offset, struct reading *ret)
 {
-	int r = 0;
-
-	pthread_mutex_lock(&v->lock);
-	if (v->verify)
-		r = verify_add(v->verify, offset, data, n);
-	if (r == 1) {
-		verify_free(STEAL(v->verify));
-		atomic_store(&v->verified, true);
-	}
-	pthread_mutex_unlock(&v->lock);
-	if (r == -EIO && !atomic_exchange(&v->damaged, true))
-		log_error("%s: checksum mismatch: its %llu bytes in %s at %llu "
-			  "are damaged; take them from a backup, or mount with "
-			  "-o noverify to read them as they are",
-			  v->name, (unsigned long long)entry_size(v->entry),
-			  shard_name(entry_shard(v->entry)),
-			  (unsigned long long)entry_offset(v->entry));
-	return r < 0 ? r : 0;
-}
-
-static int read_shard(struct value *v, uint64_t offset, struct reading *ret)
-{
-	struct shard *shard = entry_shard(v->entry);
-	int r = io_read_at(shard_fd(shard), ret->memory, ret->n,
-			   entry_offset(v->entry) + offset);
-
-	if (r == -EIO)
-		log_error("%s: cannot be read: %s ends before it, or its disk "
-			  "has a fault",
-			  v->name, shard_name(shard));
-	if (r == 0 && !atomic_load(&v->verified))
-		r = check(v, offset, ret->memory, ret->n);
-	return r;
-}
-
-static int read_strings(struct value *v, uint64_t offset, struct reading *ret)
-{
-	ssize_t got = strings_read(v->strings, ret->memory, ret->n, offset);
+	ssize_t got = strings_read(o->strings, ret->memory, ret->n, offset);
 
 	if (got < 0) {
 		log_error("%s: cannot be read: %s", v->name,
@@ -158,7 +166,8 @@ static int read_strings(struct value *v, uint64_t offset, struct reading *ret)
 	return 0;
 }
 
-static int read_memory(struct value *v, uint64_t offset, struct reading *ret)
+static int read_memory(const struct value *v, const struct opened *o,
+		       uint64_t offset, struct reading *ret)
 {
 	int r;
 
@@ -166,8 +175,8 @@ static int read_memory(struct value *v, uint64_t offset, struct reading *ret)
 	if (!ret->memory)
 		return -ENOMEM;
 	ret->data = ret->memory;
-	r = v->strings ? read_strings(v, offset, ret)
-		       : read_shard(v, offset, ret);
+	r = o->strings ? read_strings(v, o, offset, ret)
+		       : content_read(o->content, ret->memory, ret->n, offset);
 	if (r < 0)
 		free(STEAL(ret->memory));
 	return r;
@@ -175,18 +184,20 @@ static int read_memory(struct value *v, uint64_t offset, struct reading *ret)
 
 int value_read(struct value *v, size_t n, uint64_t offset, struct reading *ret)
 {
+	CLEANUP(opened_unrefp) struct opened *o = NULL;
 	struct reading got = { 0 };
-	int r = 0;
+	int r;
 
-	if (atomic_load(&v->damaged))
-		return -EIO;
+	o = hold(v, &r);
+	if (!o)
+		return r;
 	if (offset < value_size(v))
 		got.n = value_size(v) - offset < n ? value_size(v) - offset : n;
-	if (got.n >= MAP_MIN && !v->strings && atomic_load(&v->verified))
-		got.data = shard_map(entry_shard(v->entry),
-				     entry_offset(v->entry) + offset, got.n);
+	/* A map is of a shard, which the entry holds. */
+	if (got.n >= MAP_MIN && !o->strings)
+		got.data = content_map(o->content, got.n, offset);
 	if (got.n > 0 && !got.data)
-		r = read_memory(v, offset, &got);
+		r = read_memory(v, o, offset, &got);
 	if (r < 0)
 		return r;
 	got.value = value_ref(v);

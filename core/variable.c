@@ -270,7 +270,8 @@ static int open_value(struct variable *v, struct present *p)
 	pthread_mutex_lock(&v->lock);
 	if (v->entry == p->entry && r == 0 && !v->value)
 		v->value = value_ref(p->value);
-	if (v->entry == p->entry && r != -ENOMEM)
+	/* Not for want of memory, of room for a spool, or of descriptors. */
+	if (v->entry == p->entry && (r == -EIO || r == -EOPNOTSUPP))
 		v->fault = r;
 	pthread_mutex_unlock(&v->lock);
 	return r;
@@ -320,16 +321,17 @@ int variable_read(struct variable *v, size_t n, uint64_t offset,
 /* The length of a file nobody writes to; that of text needs a look at the tensor. */
 static uint64_t shown_size(struct variable *v, struct present *p)
 {
-	size_t item = p->entry ? dtype_size(entry_dtype(p->entry)) : 0;
+	uint64_t bytes = p->entry ? entry_stored(p->entry) : 0;
 	const char *reason;
 
-	if (!p->entry)
-		return 0;
-	if (entry_access(p->entry, &reason) < 0)
-		return item ? entry_elements(p->entry) * item
-			    : entry_size(p->entry);
-	if (item || open_value(v, p) < 0)
-		return entry_size(p->entry);
+	/* Larger than any file: of no use, but no other number is right. */
+	if (bytes > INT64_MAX)
+		return INT64_MAX;
+	if (!p->entry || dtype_size(entry_dtype(p->entry)))
+		return bytes;
+	/* Of an empty file nobody would read the first byte, and be told. */
+	if (entry_access(p->entry, &reason) < 0 || open_value(v, p) < 0)
+		return bytes ? bytes : 1;
 	return value_size(p->value);
 }
 

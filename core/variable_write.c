@@ -19,6 +19,11 @@ static int check_writable(struct variable *v, struct entry *e)
 	const char *reason;
 	int r = e ? entry_access(e, &reason) : 0;
 
+	if (r == 0 && e && (entry_slices(e) || entry_dtype(e) == DT_VARIANT)) {
+		reason = "this version does not write partitioned and variant "
+			 "tensors";
+		r = -EOPNOTSUPP;
+	}
 	if (r == 0)
 		return 0;
 	name = entry_describe(e, v->label);

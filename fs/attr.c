@@ -1,11 +1,12 @@
 #include "fs/attr.h"
 
 #include <errno.h>
+#include <linux/limits.h>
 #include <string.h>
 
 #include "core/cleanup.h"
 #include "core/dtype.h"
-#include "core/shard.h"
+#include "core/slice.h"
 #include "fs/notify.h"
 
 /* What changes only through us; anything else sends a notification. */
@@ -155,22 +156,74 @@ static int put_sidecar(struct variable *v, enum facet facet, struct buf *ret)
 	return r;
 }
 
+static int put_slice(void *arg, size_t i, const struct slice_extent *extents,
+		     size_t rank)
+{
+	(void)i;
+	slice_print(extents, rank, arg);
+	buf_put(arg, "\n", 1);
+	return 0;
+}
+
+/* As RestoreV2 takes it, a line for each, but for the last newline. */
+static int put_slices(const struct entry *e, struct buf *ret)
+{
+	int r = entry_each_slice(e, put_slice, ret);
+
+	if (r == 0 && ret->len)
+		ret->len--;
+	return r;
+}
+
+static void put_place(const struct entry *e, const char *name, struct buf *ret)
+{
+	const char *file = e ? entry_file_name(e) : NULL;
+
+	if (file && strcmp(name, "shard") == 0)
+		buf_printf(ret, "%s", file);
+	else if (!e || !entry_placed(e))
+		buf_put(ret, "-", 1);
+	else if (strcmp(name, "crc32c") == 0)
+		buf_printf(ret, "%08x", entry_crc32c(e));
+	else
+		buf_printf(ret, "%llu", (unsigned long long)entry_offset(e));
+}
+
+/* Of a partitioned variable a line for each slice, in the order of .slices. */
+static void put_places(const struct entry *e, const char *name, struct buf *ret)
+{
+	for (size_t i = 0; i < entry_slices(e); i++) {
+		buf_put(ret, "\n", i > 0);
+		put_place(entry_part(e, i), name, ret);
+	}
+	if (!entry_slices(e))
+		put_place(e, name, ret);
+}
+
+/* Whether `e` has it: of V1 there are neither checksums nor places. */
+static bool has_place(const struct entry *e, const char *name)
+{
+	if (strcmp(name, "shard") == 0)
+		return entry_slices(e) || entry_file_name(e);
+	return (strcmp(name, "crc32c") == 0 || strcmp(name, "offset") == 0) &&
+	       (entry_slices(e) || entry_placed(e));
+}
+
 /* Of what is in the checkpoint: `e` may be NULL. */
 static int put_attribute(const struct entry *e, const char *name,
 			 struct buf *ret)
 {
-	const struct shard *shard = e ? entry_shard(e) : NULL;
+	int r = 0;
 
-	if (strcmp(name, "crc32c") == 0 && shard) {
-		buf_printf(ret, "%08x", entry_crc32c(e));
-	} else if (strcmp(name, "shard") == 0 && shard) {
-		buf_printf(ret, "%s", shard_name(shard));
-	} else if (strcmp(name, "offset") == 0 && shard) {
-		buf_printf(ret, "%llu", (unsigned long long)entry_offset(e));
-	} else {
+	if (e && entry_slices(e) && strcmp(name, "slices") == 0)
+		r = put_slices(e, ret);
+	else if (e && has_place(e, name))
+		put_places(e, name, ret);
+	else
 		return -ENODATA;
-	}
-	return buf_error(ret);
+	if (r == 0 && ret->len > XATTR_SIZE_MAX)
+		return -E2BIG;
+	return r < 0 ? r : buf_error(ret);
 }
 
 int xattr_get(const struct target *t, const char *name, struct buf *ret)

@@ -365,16 +365,23 @@ static void access_tells_what_cannot_be_read(void **state)
 	good_proto(&p);
 	assert_access(&p, s, ENTRY_V2, 0);
 	assert_access(&p, NULL, ENTRY_V2, -EIO);
+	assert_access(&p, NULL, ENTRY_V1, -EIO);
+	p.entry.dtype = DT_BFLOAT16;
+	p.entry.size = 24;
 	assert_access(&p, NULL, ENTRY_V1, -EOPNOTSUPP);
+	p.entry.dtype = DT_FLOAT;
 	p.entry.size = 47;
 	assert_access(&p, s, ENTRY_V2, -EIO);
 	p.entry.size = 48;
 	p.entry.dtype = DT_VARIANT;
-	assert_access(&p, s, ENTRY_V2, -EOPNOTSUPP);
+	assert_access(&p, s, ENTRY_V2, 0);
 	p.entry.dtype = DT_FLOAT;
+	p.entry.size = 0;
 	p.entry.n_slices = 1;
 	p.entry.slices = list;
-	assert_access(&p, NULL, ENTRY_V2, -EOPNOTSUPP);
+	assert_access(&p, NULL, ENTRY_V2, 0);
+	p.dims[0].size = INT64_MAX / 4;
+	assert_access(&p, NULL, ENTRY_V2, -EIO);
 }
 
 static void shard_that_ends_before_the_value_is_damage(void **state)

@@ -17,11 +17,20 @@ class Snapshot:
         self.raw = bundle.raw
         self.entries = bundle.entries
         self.slices = {sstable.slice_key(k, s) for k, e in self.entries.items() for s in e.slices}
+        self.bundle = bundle
         self.values = {k: bundle.value(k) for k, e in self.entries.items()
                        if not e.slices and k not in self.slices}
         self.index = Path(self.prefix + ".index").read_bytes()
         self.shards = {os.path.basename(p): Path(p).read_bytes()
                        for p in glob.glob(glob.escape(self.prefix) + ".data-?????-of-?????")}
+
+    def whole(self, key):
+        """The value, put together where it is partitioned."""
+        return self.bundle.value(key)
+
+    def variables(self):
+        """What TensorFlow would list: no keys of slices, nor any that no variable lists."""
+        return {k for k in self.entries if k not in self.slices}
 
     def shard_bytes(self):
         return sum(map(len, self.shards.values()))

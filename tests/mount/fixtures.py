@@ -22,7 +22,7 @@ class Variable:
         self.key = key
         self.dtype = dtype
         self.shape = shape
-        self.content = content  # None: this version does not read it
+        self.content = content
         self.entry = entry
 
     def __repr__(self):
@@ -87,21 +87,25 @@ def variables(name):
     """The variables of a V2 fixture, checked against the manifest."""
     fixture = manifest()[name]
     bundle = sstable.Bundle(str(FIXTURE_DIR / fixture["prefix"]))
-    big_endian = bundle.header["endian"] == 1
     by_hash = {hashlib.sha256(k).hexdigest(): k for k in bundle.entries if len(k) > 4096}
     found = []
     for tensor in fixture["tensors"]:
         key = key_of(tensor, by_hash)
         shape = tensor["shape"]
-        readable = not big_endian and "slices" not in tensor and tensor["dtype"] != "variant"
-        content = None
-        if readable:
-            content = bundle.value(key)
-            assert matches_manifest(tensor, content), key
-            if tensor["dtype"] == "string":
-                content = string_content(content, shape)
+        content = bundle.value(key)
+        assert matches_manifest(tensor, content), key
+        if tensor["dtype"] == "string":
+            content = string_content(content, shape)
+        elif tensor["dtype"] == "variant":
+            content = bundle.stored(bundle.entries[key])
         found.append(Variable(key, tensor["dtype"], shape, content, bundle.entries[key]))
     return found
+
+
+def slices_of(name, variable):
+    """The entries of the slices of a partitioned variable, in their order."""
+    bundle = sstable.Bundle(str(FIXTURE_DIR / manifest()[name]["prefix"]))
+    return [bundle.entries[sstable.slice_key(variable.key, x)] for x in variable.entry.slices]
 
 
 def is_object_based(name):

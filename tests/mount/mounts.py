@@ -6,6 +6,7 @@ hangs, since nothing else wakes a process that waits for an answer from FUSE.
 """
 import glob
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -70,6 +71,12 @@ def daemons_at(point):
         if exe == str(BINARY) and os.fsencode(str(point)) in words:
             found.append(int(entry.split("/")[2]))
     return found
+
+
+def peak(mount):
+    """What the daemon has held at most, in MiB."""
+    text = Path("/proc/%d/status" % daemons_at(mount.point)[0]).read_text("ascii")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", text).group(1)) / 1024
 
 
 def end_mount(point):
@@ -148,6 +155,12 @@ class Mount:
 
     def __truediv__(self, name):
         return self.point / name
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.unmount()
 
     def path(self, *names):
         """A path in the mount, as bytes, from bytes or text."""

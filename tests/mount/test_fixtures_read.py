@@ -44,9 +44,8 @@ def test_variables_have_distinct_inodes_and_honest_sizes(shop, name):
         sides = [os.lstat(path + s) for s in (b".shape", b".dtype")]
         inodes += [info.st_ino] + [s.st_ino for s in sides]
         assert all(s.st_ino < info.st_ino for s in sides), variable
-        if variable.content is not None:
-            assert info.st_size == len(variable.content)
-            assert info.st_blocks == -(-info.st_size // 512)
+        assert info.st_size == len(variable.content)
+        assert info.st_blocks == -(-info.st_size // 512)
         assert info.st_nlink == 1
     assert len(set(inodes)) == len(inodes)
 
@@ -56,11 +55,17 @@ def test_the_checksum_xattrs_are_those_of_the_index(shop, name):
     """.crc32c (unmasked, hex), .offset and .shard (its file) say what the index says."""
     _, shown = walk(shop, name)
     for variable, path in shown:
-        if variable.content is None:
-            continue
-        entry = variable.entry
-        assert int(tree.attribute(path, "crc32c"), 16) == sstable.unmask(entry.crc)
-        assert int(tree.attribute(path, "offset")) == entry.offset
+        entries = [variable.entry]
+        if variable.entry.slices:
+            entries = fixtures.slices_of(name, variable)
+            specs = [sstable.slice_spec(x).encode() for x in variable.entry.slices]
+            assert tree.attribute(path, "slices") == b"\n".join(specs)
+        else:
+            assert tree.attribute(path, "slices") is None
         count = fixtures.manifest()[name]["num_shards"]
-        shard = sstable.data_name(fixtures.prefix_of(name), entry.shard, count)
-        assert tree.attribute(path, "shard") == os.path.basename(os.fsencode(shard))
+        shards = [os.path.basename(os.fsencode(sstable.data_name(
+            fixtures.prefix_of(name), x.shard, count))) for x in entries]
+        told = {a: tree.attribute(path, a).split(b"\n") for a in ("crc32c", "offset", "shard")}
+        assert [int(x, 16) for x in told["crc32c"]] == [sstable.unmask(x.crc) for x in entries]
+        assert [int(x) for x in told["offset"]] == [x.offset for x in entries]
+        assert told["shard"] == shards
