@@ -184,15 +184,8 @@ int bundle_writable(const struct bundle *b, const char **ret_reason)
 		*ret_reason = "this version does not write V1 checkpoints";
 		return -EOPNOTSUPP;
 	}
-	if (b->damage) {
-		*ret_reason = b->damage;
-		return -EIO;
-	}
-	if (b->big_endian) {
-		*ret_reason = "this version does not write big-endian bundles";
-		return -EOPNOTSUPP;
-	}
-	return 0;
+	*ret_reason = b->damage;
+	return b->damage ? -EIO : 0;
 }
 
 void bundle_settle(struct bundle *b, const struct stat *index)

@@ -1,13 +1,11 @@
 /* Where new values of a bundle go, and what becomes of the room of old ones. */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "core/bundle.h"
 #include "core/cleanup.h"
-#include "core/extent.h"
 #include "core/list.h"
 #include "core/log.h"
 #include "core/shard.h"
@@ -222,13 +220,44 @@ static int add_shard(const struct bundle *b, struct shard **ret)
 	return r;
 }
 
+/* A V1 file is written as a whole: until then values wait in a file without a name. */
+static int waiting_room(const struct bundle *b, struct shard **ret)
+{
+	CLEANUP(shard_unrefp) struct shard *s = NULL;
+	int r;
+
+	if (faccessat(bundle_dirfd(b), ".", W_OK, AT_EACCESS) < 0)
+		return -errno;
+	*ret = spare_get(bundle_spare(b));
+	if (*ret)
+		return 0;
+	r = shard_unnamed(bundle_dirfd(b), bundle_prefix(b), &s);
+	if (r == 0)
+		*ret = spare_replace(bundle_spare(b), NULL, s);
+	return r;
+}
+
+/* Of a partitioned variable, that of a slice. */
+static struct shard *shard_of(const struct entry *e)
+{
+	struct shard *s = entry_shard(e);
+
+	for (size_t i = 0; !s && i < entry_slices(e); i++)
+		if (entry_part(e, i))
+			s = entry_shard(entry_part(e, i));
+	return s;
+}
+
 int bundle_shard(const struct bundle *b, const struct entry *old,
 		 struct shard **ret)
 {
-	struct shard *s = old ? entry_shard(old) : NULL;
+	struct shard *s = old ? shard_of(old) : NULL;
 	const char *reason = NULL;
-	int r = s ? try_shard(b, s, &reason) : 0;
+	int r;
 
+	if (bundle_is_v1(b))
+		return waiting_room(b, ret);
+	r = s ? try_shard(b, s, &reason) : 0;
 	if (r == 1) {
 		*ret = shard_ref(s);
 		return 0;
@@ -361,7 +390,7 @@ uint64_t bundle_dead_bytes(const struct bundle *b)
 	struct entry **sorted = calloc(n + 1, sizeof(struct entry *));
 	uint64_t dead = 0;
 
-	if (!sorted || list_shards(b, &shards) < 0)
+	if (bundle_is_v1(b) || !sorted || list_shards(b, &shards) < 0)
 		return 0;
 	for (size_t i = 0; i < n; i++)
 		sorted[i] = all[i];

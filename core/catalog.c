@@ -282,11 +282,16 @@ int catalog_advance(struct catalog *c, struct bundle *next,
 	for (size_t i = 0; i < n; i++) {
 		struct entry *e = bundle_entry(next, i);
 		struct variable *v = find_new(edit, e);
+		struct entry *was = NULL;
 
 		if (v)
-			variable_follow(v, e);
+			was = edit_find(edit, entry_key(e));
 		else
 			v = find_old(c, e, &at);
+		if (v && !was)
+			was = bundle_entry(c->disk, at);
+		if (v)
+			variable_follow(v, was, e);
 		variables[i] = v ? variable_ref(v) : NULL;
 	}
 	drop_variables(c->variables, count(c));

@@ -6,9 +6,11 @@
 #include "core/catalog.h"
 #include "core/checkpoint_inside.h"
 #include "core/cleanup.h"
+#include "core/dtype.h"
 #include "core/graph.h"
 #include "core/log.h"
 #include "core/shard.h"
+#include "core/v1_writer.h"
 #include "core/workspace.h"
 
 #define SETTLE_TRIES 100
@@ -189,6 +191,57 @@ static int check_says_the_same(struct variable *v, enum facet facet,
 	return r == 0 && !type_equal(&now, &next) ? -EPERM : r;
 }
 
+/* The present bytes as elements of `item` bytes, or none where they are no such. */
+static int64_t count_elements(struct variable *v, uint64_t item,
+			      uint64_t *ret_size)
+{
+	CLEANUP(entry_unrefp) struct entry *e = variable_entry(v);
+
+	*ret_size = e && entry_slices(e) == 0 ? entry_size(e) : 0;
+	return item && *ret_size % item == 0 ? (int64_t)(*ret_size / item) : 0;
+}
+
+/* What V1 cannot hold of a dtype and the present bytes. */
+static const char *v1_refuses_dtype(struct variable *v, int32_t dtype)
+{
+	uint64_t size;
+	int64_t n = count_elements(v, dtype_size(dtype), &size);
+
+	return v1_refuses_value((struct span){ 0 }, dtype,
+				(struct shape){ 1, &n }, size);
+}
+
+/* A dtype that the format does not have: no value could ever be taken over. */
+static int check_format(struct checkpoint *cp, struct variable *v,
+			enum facet facet, struct span text)
+{
+	CLEANUP(type_release) struct type t = { 0 };
+	CLEANUP(free_ptr) char *name = NULL;
+	const struct bundle *b = catalog_bundle(cp->catalog);
+	const char *reason = NULL;
+
+	if (facet != FACET_DTYPE)
+		return 0;
+	if (dtype_is_variant(text))
+		t.dtype = DT_VARIANT;
+	else if (type_read_dtype(&t, text) < 0)
+		return 0;
+	if (cp->v1)
+		reason = v1_refuses_dtype(v, t.dtype);
+	else if (b && bundle_big_endian(b) && !dtype_swaps(t.dtype))
+		reason = "TensorFlow cannot read it from a big-endian "
+			 "checkpoint";
+	if (!reason)
+		return 0;
+	name = variable_describe(v);
+	log_error("%s: its dtype stays: %s: %s%s", name ? name : cp->label,
+		  dtype_name(t.dtype), reason,
+		  cp->v1 ? "; `weightfs --convert --to v2` makes a checkpoint "
+			   "that can hold it"
+			 : "");
+	return -EOPNOTSUPP;
+}
+
 static int set_sidecar_now(struct checkpoint *cp, struct variable *v,
 			   enum facet facet, struct span text)
 {
@@ -198,6 +251,8 @@ static int set_sidecar_now(struct checkpoint *cp, struct variable *v,
 	if (r == 0)
 		r = cp->frozen ? check_says_the_same(v, facet, text)
 			       : check_not_graph(cp, v);
+	if (r == 0)
+		r = check_format(cp, v, facet, text);
 	return r < 0 ? r : workspace_declare(&cp->ws, v, facet, text);
 }
 

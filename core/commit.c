@@ -350,35 +350,48 @@ int commit_bundle(int dirfd, const char *prefix, const struct bundle *base,
 
 /* --- what a failed sync has lost, or no index would find ------------------- */
 
+/*
+ * Whether a new value cannot stay where it is: a sync has lost it; or who wrote it had
+ * a shard that is none of the checkpoint's since, which has another name or was replaced.
+ */
+static bool has_to_move(const void *base, const struct entry *e)
+{
+	struct extent *x = entry_extent(e);
+
+	return x &&
+	       (extent_suspect(x) || !bundle_leads_to(base, extent_shard(x)));
+}
+
+/* The same of a variable, whose slices it may be. */
+static bool any_has_to_move(const struct bundle *base, const struct entry *e)
+{
+	bool any = has_to_move(base, e);
+
+	for (size_t i = 0; !any && i < entry_slices(e); i++)
+		any = entry_part(e, i) && has_to_move(base, entry_part(e, i));
+	return any;
+}
+
 static int rewrite_one(const struct bundle *base, struct edit *edit, size_t i)
 {
 	CLEANUP(entry_unrefp) struct entry *moved = NULL;
 	CLEANUP(shard_unrefp) struct shard *to = NULL;
 	struct entry *e = edit_sorted(edit)[i].entry;
 	CLEANUP(free_ptr) char *name = NULL;
-	bool stays = bundle_leads_to(base, entry_shard(e));
+	struct shard *from = entry_shard(e);
+	bool stays = from && bundle_leads_to(base, from);
 	int r = bundle_shard(base, stays ? e : NULL, &to);
 
 	if (r == 0)
-		r = rewrite_value(e, to, &moved);
+		r = entry_slices(e)
+			    ? rewrite_slices(e, to, has_to_move, base, &moved)
+			    : rewrite_value(e, to, &moved);
 	if (r == 0)
 		return edit_replace(edit, i, moved);
 	name = entry_describe(e, bundle_prefix(base));
 	log_error("%s: cannot be written anew, to another place: %s",
 		  name ? name : bundle_prefix(base), strerror(-r));
 	return r;
-}
-
-/*
- * Whether a new value cannot stay where it is: a sync has lost it; or who wrote it had
- * a shard that is none of the checkpoint's since, which has another name or was replaced.
- */
-static bool has_to_move(const struct bundle *base, const struct entry *e)
-{
-	struct extent *x = entry_extent(e);
-
-	return x &&
-	       (extent_suspect(x) || !bundle_leads_to(base, extent_shard(x)));
 }
 
 /* How many were written to another place, or negative errno. */
@@ -390,7 +403,7 @@ static int rewrite_suspects(const struct bundle *base, struct edit *edit)
 		const struct entry *e = edit_sorted(edit)[i].entry;
 		int r;
 
-		if (!e || !has_to_move(base, e))
+		if (!e || !any_has_to_move(base, e))
 			continue;
 		r = rewrite_one(base, edit, i);
 		if (r < 0)

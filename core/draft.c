@@ -6,9 +6,9 @@
 #include "core/cleanup.h"
 #include "core/clock.h"
 #include "core/dtype.h"
-#include "core/extent.h"
 #include "core/shard.h"
-#include "core/strings.h"
+#include "core/take.h"
+#include "core/v1_writer.h"
 #include "core/value.h"
 
 #define ASIDE_MS UINT64_C(10000)
@@ -82,63 +82,6 @@ int draft_wanted(const struct draft *d, const struct entry *present,
 	return wanted(d, model(d, present), ret);
 }
 
-static int read_text(struct stage *s, struct buf *ret)
-{
-	CLEANUP(free_ptr) uint8_t *chunk = malloc(CHUNK);
-	ssize_t n = chunk ? 1 : -ENOMEM;
-
-	while (n > 0) {
-		n = stage_read(s, chunk, CHUNK, ret->len);
-		if (n > 0)
-			buf_put(ret, chunk, (size_t)n);
-	}
-	return n < 0 ? (int)n : buf_error(ret);
-}
-
-/* How many elements a text of lines is; a last line without its end counts. */
-static uint64_t count_lines(struct span text)
-{
-	uint64_t n = text.len && text.data[text.len - 1] != '\n';
-
-	for (size_t i = 0; i < text.len; i++)
-		n += text.data[i] == '\n';
-	return n;
-}
-
-/* Whether `text` is a value of `t`, whose dtype is string; then also encoded. */
-static int fit_text(struct type *t, struct span text, struct buf *encoded,
-		    uint32_t *ret_crc)
-{
-	bool scalar = t->rank == 0;
-	uint64_t n = scalar ? 1 : count_lines(text);
-
-	if (!shape_resolve(t->dims, t->rank, n))
-		return 0;
-	switch (strings_encode(text, n, scalar, encoded, ret_crc)) {
-	case 0:
-		return 1;
-	case -EINVAL:
-		return 0;
-	default:
-		return -ENOMEM;
-	}
-}
-
-static int fit_stage(struct type *t, struct stage *s)
-{
-	CLEANUP(buf_release) struct buf text = { 0 };
-	CLEANUP(buf_release) struct buf encoded = { 0 };
-	uint32_t crc;
-	int r;
-
-	if (!type_complete(t))
-		return 0;
-	if (t->dtype != DT_STRING)
-		return type_fits(t, stage_size(s));
-	r = read_text(s, &text);
-	return r < 0 ? r : fit_text(t, buf_span(&text), &encoded, &crc);
-}
-
 /*
  * 1 if the bytes of `s` are a value of the type `ret`; 0 if they have to wait for one;
  * -EINVAL if they do not fit what is known.
@@ -151,7 +94,7 @@ static int fit(const struct draft *d, const struct entry *present,
 	int r = wanted(d, present, &t);
 
 	if (r == 0)
-		r = fit_stage(&t, s);
+		r = take_fits(&t, s);
 	if (r == 1)
 		*ret = t;
 	else
@@ -161,51 +104,31 @@ static int fit(const struct draft *d, const struct entry *present,
 
 /* --- from a draft to a value ---------------------------------------------- */
 
-static int make_entry(const struct entry *present, struct span key,
-		      const struct type *t, struct extent *x, uint32_t crc,
-		      struct entry **ret)
+/*
+ * What a V1 checkpoint cannot hold would never be committed.  Slices stay as large as they
+ * are.
+ */
+static int check_format(const struct draft *d, const struct entry *present,
+			struct span key, const struct type *t, struct stage *s)
 {
-	if (present && entry_dtype(present) == t->dtype &&
-	    shape_equal(entry_shape(present), type_shape(t)))
-		return entry_replace(present, x, crc, ret);
-	return entry_new(key, t->dtype, type_shape(t), x, crc, ret);
+	bool split = take_same_type(present, t) && entry_slices(present);
+
+	return shard_is_unnamed(d->shard) && !split &&
+			       v1_refuses_value(key, t->dtype, type_shape(t),
+						stage_size(s))
+		       ? -EOPNOTSUPP
+		       : 0;
 }
 
-static int store_text(const struct draft *d, struct stage *s, struct type *t,
-		      struct extent **ret, uint32_t *ret_crc)
-{
-	CLEANUP(buf_release) struct buf text = { 0 };
-	CLEANUP(buf_release) struct buf encoded = { 0 };
-	CLEANUP(extent_unrefp) struct extent *x = NULL;
-	int r = read_text(s, &text);
-
-	if (r == 0)
-		r = fit_text(t, buf_span(&text), &encoded, ret_crc);
-	if (r <= 0)
-		return r < 0 ? r : -EINVAL;
-	r = shard_reserve(d->shard, encoded.len, &x);
-	if (r == 0)
-		r = shard_write(d->shard, encoded.data, encoded.len,
-				extent_offset(x));
-	if (r == 0)
-		r = stage_end(s);
-	if (r == 0)
-		*ret = STEAL(x);
-	return r;
-}
-
-/* Makes the bytes of `s` the value; the draft is empty afterwards. */
+/* Makes the bytes of `s` the value: 1; the draft is empty afterwards. */
 static int take(struct draft *d, const struct entry *present, struct span key,
 		struct stage *s, struct type *t, struct entry **ret)
 {
-	CLEANUP(extent_unrefp) struct extent *x = NULL;
-	uint32_t crc = 0;
-	int r = t->dtype == DT_STRING ? store_text(d, s, t, &x, &crc)
-				      : stage_store(s, &x, &crc);
+	int r = check_format(d, present, key, t, s);
 
 	if (r == 0)
-		r = make_entry(present, key, t, x, crc, ret);
-	if (r < 0)
+		r = take_stage(d->shard, present, key, s, t, ret);
+	if (r <= 0)
 		return r;
 	stage_unref(STEAL(d->stage));
 	stage_unref(STEAL(d->aside));
@@ -255,7 +178,9 @@ static int make_stage(struct draft *d, struct entry *present, bool truncated,
 
 	if (r < 0)
 		return r;
-	if (!type_size(&t, &expected))
+	/* In the shard it will lie otherwise than in the stage. */
+	if (!type_size(&t, &expected) || shard_big_endian(d->shard) ||
+	    (present && entry_slices(present)))
 		expected = STAGE_UNKNOWN;
 	r = stage_new(d->shard, truncated || text ? NULL : present, expected,
 		      &d->stage);
@@ -293,7 +218,7 @@ static int take_as_bytes(struct draft *d, struct span key, struct entry **ret)
 	if (r == 0)
 		r = type_complete_from(&t, &plain);
 	if (r == 0)
-		r = fit_stage(&t, d->stage);
+		r = take_fits(&t, d->stage);
 	if (r < 0)
 		return r;
 	d->declared = d->remembered = (struct type){ 0 };
@@ -332,25 +257,28 @@ int draft_judge(struct draft *d, const struct entry *present, struct span key,
 /* --- sidecars -------------------------------------------------------------- */
 
 /* The present bytes under the type that is declared, if they are a value of it. */
-static int retype(struct draft *d, const struct entry *present,
+static int retype(struct draft *d, struct entry *present, struct span key,
 		  struct entry **ret)
 {
 	CLEANUP(type_release) struct type t = { 0 };
 	bool text = entry_dtype(present) == DT_STRING;
+	bool variant = entry_dtype(present) == DT_VARIANT;
 	int r = wanted(d, present, &t);
 
 	if (r < 0)
 		return r;
-	if (text != (t.dtype == DT_STRING) || entry_slices(present))
+	if (text != (t.dtype == DT_STRING) ||
+	    variant != (t.dtype == DT_VARIANT))
 		return 0;
-	if (text ? !shape_resolve(t.dims, t.rank, entry_elements(present))
-		 : !type_fits(&t, entry_size(present)))
+	if (text || variant
+		    ? !shape_resolve(t.dims, t.rank, entry_elements(present))
+		    : !type_fits(&t, entry_bytes(present)))
 		return 0;
-	if (t.dtype == entry_dtype(present) &&
-	    shape_equal(type_shape(&t), entry_shape(present)))
-		r = 0;
-	else
-		r = entry_retype(present, t.dtype, type_shape(&t), ret);
+	if (!d->shard && !take_stays(present, t.dtype))
+		return 0;
+	r = take_same_type(present, &t)
+		    ? 0
+		    : take_retyped(d->shard, present, key, &t, ret);
 	if (r < 0)
 		return r;
 	type_release(&d->declared);
@@ -370,9 +298,9 @@ int draft_refit(struct draft *d, struct entry *present, struct span key,
 		r = fit(d, NULL, s, &t);
 	if (r <= 0)
 		return r == -EINVAL ? 0 : r;
-	if (t.dtype == DT_STRING)
+	if (!dtype_size(t.dtype))
 		return take(d, NULL, key, s, &t, ret);
-	r = entry_retype(present, t.dtype, type_shape(&t), ret);
+	r = take_retyped(d->shard, present, key, &t, ret);
 	if (r < 0)
 		return r;
 	type_release(&d->declared);
@@ -381,10 +309,22 @@ int draft_refit(struct draft *d, struct entry *present, struct span key,
 	return 1;
 }
 
-static int read_sidecar(struct type *t, enum sidecar which, struct span text)
+/*
+ * A variant is written only where there is one, or nothing yet: `cp -r` makes it of its
+ * sidecars and its bytes.
+ */
+static int read_sidecar(struct type *t, const struct entry *present,
+			enum sidecar which, struct span text)
 {
-	return which == SIDECAR_DTYPE ? type_read_dtype(t, text)
-				      : type_read_shape(t, text);
+	int32_t dtype = present ? entry_dtype(present) : (int32_t)DT_VARIANT;
+
+	if (which == SIDECAR_SHAPE)
+		return type_read_shape(t, text);
+	if (dtype == DT_VARIANT && dtype_is_variant(text)) {
+		t->dtype = DT_VARIANT;
+		return 0;
+	}
+	return type_read_dtype(t, text);
 }
 
 /* Bytes that were judged, and may fit now. */
@@ -410,7 +350,7 @@ static int put_in_force(struct draft *d, struct entry *present, struct span key,
 	if (r == 1 || (r < 0 && r != -EINVAL) || !present)
 		return r;
 	r = draft_refit(d, present, key, ret);
-	return r == 0 ? retype(d, present, ret) : r;
+	return r == 0 ? retype(d, present, key, ret) : r;
 }
 
 int draft_declare(struct draft *d, struct entry *present, struct span key,
@@ -420,7 +360,7 @@ int draft_declare(struct draft *d, struct entry *present, struct span key,
 	int r = type_copy(&d->declared, &before);
 
 	if (r == 0)
-		r = read_sidecar(&d->declared, which, text);
+		r = read_sidecar(&d->declared, model(d, present), which, text);
 	if (r < 0)
 		return r;
 	*ret = NULL;

@@ -1,16 +1,17 @@
 #include "core/keep.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "core/cleanup.h"
+#include "core/graph.h"
 #include "core/io.h"
 #include "core/log.h"
 #include "core/rewrite.h"
+#include "core/v1.h"
 
 /* More than one a second is rare; more than this is somebody else's. */
 #define NAMES_MAX 1000
@@ -52,13 +53,15 @@ static int find_name(int dirfd, const char *prefix, char **ret)
 	return -EEXIST;
 }
 
-/* Owner and mode are those of the index, or of whatever took its place. */
+/* Owner and mode are those of the index, or of whatever took its place; or of V1. */
 static struct stat like_index(int dirfd, const char *prefix)
 {
+	CLEANUP(free_ptr) char *v1 = v1_first_name(dirfd, prefix);
 	CLEANUP(free_ptr) char *index = bundle_index_name(prefix);
 	struct stat st = { 0 };
 
-	if (!index || io_stat(dirfd, index, &st) < 0) {
+	if ((!index || io_stat(dirfd, index, &st) < 0) &&
+	    (!v1 || io_stat(dirfd, v1, &st) < 0)) {
 		st.st_mode = 0644;
 		st.st_uid = (uid_t)-1;
 		st.st_gid = (gid_t)-1;
@@ -67,8 +70,8 @@ static struct stat like_index(int dirfd, const char *prefix)
 }
 
 /* 1 if it was copied, 0 if it was left out. */
-static int keep_one(const struct entry *e, const char *prefix,
-		    struct shard *shard, struct edit *copies)
+static int keep_one(struct entry *e, const char *prefix, struct shard *shard,
+		    struct edit *copies)
 {
 	CLEANUP(entry_unrefp) struct entry *copy = NULL;
 	CLEANUP(free_ptr) char *name = NULL;
@@ -81,11 +84,14 @@ static int keep_one(const struct entry *e, const char *prefix,
 	if (r != -EIO && r != -EOPNOTSUPP && r != -EINVAL)
 		return r;
 	name = entry_describe(e, prefix);
-	log_error("%s: not kept: %s", name ? name : prefix,
-		  r == -EOPNOTSUPP ? "it is partitioned, and only its name was "
-				     "changed"
-				   : "its bytes are damaged");
+	log_error("%s: not kept: its bytes are damaged", name ? name : prefix);
 	return 0;
+}
+
+/* An object graph is none: it says where all the others are, and these are not there. */
+static bool is_value(const struct change *c)
+{
+	return c->entry && !span_equal(c->key, span_of(GRAPH_KEY));
 }
 
 static int copy_values(struct edit *edit, const char *prefix,
@@ -94,7 +100,7 @@ static int copy_values(struct edit *edit, const char *prefix,
 	int r = edit_sort(edit);
 
 	for (size_t i = 0; r >= 0 && i < edit_count(edit); i++)
-		if (edit_sorted(edit)[i].entry)
+		if (is_value(&edit_sorted(edit)[i]))
 			r = keep_one(edit_sorted(edit)[i].entry, prefix, shard,
 				     copies);
 	if (r >= 0)
@@ -163,7 +169,7 @@ static bool has_values(struct edit *edit)
 	if (edit_sort(edit) < 0)
 		return false;
 	for (size_t i = 0; i < edit_count(edit); i++)
-		if (edit_sorted(edit)[i].entry)
+		if (is_value(&edit_sorted(edit)[i]))
 			return true;
 	return false;
 }

@@ -11,8 +11,8 @@
 /*
  * Copies the values that `edit` has, checks them, and syncs them; the index comes last.
  * `prefix` is that of the checkpoint, `ret_prefix` that of the new one, to be freed.
- * What is damaged, and partitioned variables that were renamed, are left out with a
- * log line.  -ENODATA if there is nothing to keep.
+ * Partitioned variables are put together.  What is damaged is left out with a log line.
+ * -ENODATA if there is nothing to keep.
  */
 int keep_values(int dirfd, const char *prefix, struct edit *edit,
 		char **ret_prefix);

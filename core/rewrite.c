@@ -4,79 +4,77 @@
 #include <stdlib.h>
 
 #include "core/cleanup.h"
-#include "core/crc32c.h"
-#include "core/dtype.h"
+#include "core/content.h"
 #include "core/extent.h"
-#include "core/io.h"
-#include "core/strings.h"
+#include "core/writeout.h"
 
-#define CHUNK (UINT64_C(1) << 20)
-
-/* Copies, and sums up what was copied. */
-static int copy(const struct entry *e, const struct extent *x,
+static int copy(struct entry *e, struct shard *to, struct extent **ret,
 		uint32_t *ret_crc)
 {
-	CLEANUP(free_ptr) void *chunk = malloc(CHUNK);
-	uint64_t size = entry_size(e);
-	uint32_t crc = 0;
-
-	if (!chunk)
-		return -ENOMEM;
-	for (uint64_t at = 0; at < size; at += CHUNK) {
-		size_t n = size - at < CHUNK ? size - at : CHUNK;
-		int r = io_read_at(shard_fd(entry_shard(e)), chunk, n,
-				   entry_offset(e) + at);
-
-		if (r == 0)
-			r = shard_write(extent_shard(x), chunk, n,
-					extent_offset(x) + at);
-		if (r < 0)
-			return r;
-		crc = crc32c_extend(crc, chunk, n);
-	}
-	*ret_crc = crc;
-	return 0;
-}
-
-/* The checksum of strings is not that of their bytes: they are looked through. */
-static int check_strings(const struct entry *e, const struct extent *x)
-{
-	const struct strings_source source = {
-		.fd = shard_fd(extent_shard(x)),
-		.offset = extent_offset(x),
-		.size = extent_size(x),
-		.elements = entry_elements(e),
-		.crc32c = entry_crc32c(e),
-		.scalar = entry_shape(e).rank == 0,
-		.verify = true,
-		.name = shard_name(extent_shard(x)),
+	CLEANUP(free_ptr) char *name = entry_describe(e, shard_name(to));
+	CLEANUP(content_freep) struct content *c = NULL;
+	struct writeout w = {
+		.read = writeout_read_content,
+		.dtype = entry_dtype(e),
+		.shape = entry_shape(e),
 	};
-	struct strings *s = NULL;
-	int r = strings_open(&source, &s);
+	uint32_t crc;
+	int r = name ? content_open(e, name, true, &c) : -ENOMEM;
 
-	strings_free(s);
+	if (r < 0)
+		return r;
+	w.arg = c;
+	w.size = content_size(c);
+	r = writeout_whole(&w, to, ret, ret_crc);
+	/* Strings that do not parse are damage here. */
+	if (r == -EINVAL)
+		return -EIO;
+	if (r == 0 && !shard_big_endian(to) && content_crc32c(c, &crc) &&
+	    crc != *ret_crc) {
+		extent_unref(STEAL(*ret));
+		r = -EIO;
+	}
 	return r;
 }
 
-int rewrite_value(const struct entry *e, struct shard *to, struct entry **ret)
+int rewrite_value(struct entry *e, struct shard *to, struct entry **ret)
 {
 	CLEANUP(extent_unrefp) struct extent *x = NULL;
-	const char *reason;
 	uint32_t crc = 0;
-	int r;
+	int r = copy(e, to, &x, &crc);
 
-	if (entry_slices(e))
-		return -EOPNOTSUPP;
-	if (!entry_shard(e) ||
-	    (entry_dtype(e) != DT_VARIANT && entry_access(e, &reason) < 0))
-		return -EIO;
-	r = shard_reserve(to, entry_size(e), &x);
+	if (r < 0)
+		return r;
+	return entry_slices(e) ? entry_new(entry_key(e), entry_dtype(e),
+					   entry_shape(e), x, crc, ret)
+			       : entry_replace(e, x, crc, ret);
+}
+
+static int rewrite_part(struct entry *part, struct shard *to,
+			bool (*moves)(const void *arg,
+				      const struct entry *part),
+			const void *arg, struct entry **ret)
+{
+	if (part && moves(arg, part))
+		return rewrite_value(part, to, ret);
+	*ret = part ? entry_ref(part) : NULL;
+	return 0;
+}
+
+int rewrite_slices(struct entry *e, struct shard *to,
+		   bool (*moves)(const void *arg, const struct entry *part),
+		   const void *arg, struct entry **ret)
+{
+	size_t n = entry_slices(e);
+	CLEANUP(free_ptr)
+	struct entry **parts = calloc(n + 1, sizeof(struct entry *));
+	int r = parts ? 0 : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = rewrite_part(entry_part(e, i), to, moves, arg, &parts[i]);
 	if (r == 0)
-		r = copy(e, x, &crc);
-	if (r == 0 && entry_dtype(e) == DT_STRING)
-		r = check_strings(e, x);
-	else if (r == 0 && entry_dtype(e) != DT_VARIANT &&
-		 crc != entry_crc32c(e))
-		r = -EIO;
-	return r < 0 ? r : entry_replace(e, x, entry_crc32c(e), ret);
+		r = entry_with_parts(e, parts, ret);
+	for (size_t i = 0; parts && i < n; i++)
+		entry_unref(parts[i]);
+	return r;
 }

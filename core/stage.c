@@ -1,52 +1,26 @@
 #include "core/stage.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/content.h"
 #include "core/crc32c.h"
+#include "core/dtype.h"
 #include "core/extent.h"
 #include "core/io.h"
 #include "core/shard.h"
+#include "core/stage_inside.h"
 
-#define MEMORY_MAX (UINT64_C(64) << 10)
-#define CHUNK      (UINT64_C(256) << 10)
-
-static const uint8_t zeros[CHUNK];
-
-struct stage {
-	atomic_uint refs;
-	struct shard *shard; /* where the value will go */
-	struct entry *base;  /* what it begins with, or NULL */
-
-	pthread_mutex_t lock; /* for all that follows */
-	uint64_t expected;    /* the size that the value should have */
-	int error;            /* of the first write that failed */
-	bool copied;          /* holds what it began with */
-	bool written;         /* since it was made */
-	bool finished;        /* its bytes are where they will stay */
-	bool told;            /* somebody said why it came to nothing */
-	/* Where the bytes are: in one of these, in none before the first. */
-	uint8_t *memory; /* of `cap` bytes, at most MEMORY_MAX */
-	size_t cap;
-	struct extent *room; /* in the shard, of `expected` bytes */
-	int spool;           /* an unnamed file, or -1 */
-	uint64_t size;       /* as the file shows it */
-	uint64_t filled; /* bytes written; from there to `size` all is zero */
-	uint32_t crc;    /* of the first `filled` bytes */
-	uint64_t fresh;  /* from the start, in order, written anew */
-	uint32_t fresh_crc;
-};
+static const uint8_t zeros[STAGE_CHUNK];
 
 static void stage_free(struct stage *s)
 {
 	extent_unref(s->room);
 	close_fd(&s->spool);
 	(void)pthread_mutex_destroy(&s->lock);
-	entry_unref(s->base);
+	content_free(s->base);
 	shard_unref(s->shard);
 	free(s->memory);
 	free(s);
@@ -64,23 +38,38 @@ void stage_unref(struct stage *s)
 		stage_free(s);
 }
 
+static int open_base(struct stage *s, struct entry *base)
+{
+	CLEANUP(free_ptr)
+	char *name = entry_describe(base, shard_name(s->shard));
+	int r = name ? content_open(base, name, true, &s->base) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	s->base_summed = dtype_size(entry_dtype(base)) &&
+			 shard_is_plain(s->shard);
+	s->size = content_size(s->base);
+	return 0;
+}
+
 int stage_new(struct shard *shard, struct entry *base, uint64_t expected,
 	      struct stage **ret)
 {
-	struct stage *s = calloc(1, sizeof(*s));
+	CLEANUP(stage_unrefp) struct stage *s = calloc(1, sizeof(*s));
+	int r;
 
 	if (!s)
 		return -ENOMEM;
 	atomic_init(&s->refs, 1);
 	(void)pthread_mutex_init(&s->lock, NULL);
 	s->shard = shard_ref(shard);
-	s->base = base ? entry_ref(base) : NULL;
 	s->expected = expected;
 	s->spool = -1;
 	s->copied = !base;
-	s->size = base ? entry_size(base) : 0;
-	*ret = s;
-	return 0;
+	r = base ? open_base(s, base) : 0;
+	if (r == 0)
+		*ret = STEAL(s);
+	return r;
 }
 
 void stage_expect(struct stage *s, uint64_t expected)
@@ -92,121 +81,10 @@ void stage_expect(struct stage *s, uint64_t expected)
 
 /* --- where the bytes are -------------------------------------------------- */
 
-static int grow_memory_locked(struct stage *s, uint64_t end)
-{
-	size_t cap = s->cap ? s->cap : 256;
-	uint8_t *memory;
-
-	while (cap < end)
-		cap *= 2;
-	memory = s->cap < cap ? realloc(s->memory, cap) : s->memory;
-	if (!memory)
-		return -ENOMEM;
-	s->memory = memory;
-	s->cap = cap;
-	return 0;
-}
-
-/* To an unnamed file: for what has no known size, or more than that. */
-static int spill_locked(struct stage *s)
-{
-	int spool = shard_spool(s->shard);
-	int r = spool < 0 ? spool : 0;
-
-	if (r == 0 && s->memory)
-		r = io_write_at(spool, s->memory, s->filled, 0);
-	else if (r == 0 && s->filled > 0)
-		r = io_copy(shard_fd(s->shard), extent_offset(s->room), spool,
-			    0, s->filled);
-	if (r < 0) {
-		close_fd(&spool);
-		return r;
-	}
-	extent_unref(STEAL(s->room));
-	free(STEAL(s->memory));
-	s->cap = 0;
-	s->spool = spool;
-	return 0;
-}
-
-/* Room for the first `end` bytes, wherever it is. */
-static int take_room_locked(struct stage *s, uint64_t end)
-{
-	if (s->spool >= 0 || (s->room && end <= s->expected))
-		return 0;
-	if (!s->room && end <= MEMORY_MAX &&
-	    (s->expected <= MEMORY_MAX || s->expected == STAGE_UNKNOWN))
-		return grow_memory_locked(s, end);
-	if (!s->room && !s->memory && s->expected != STAGE_UNKNOWN &&
-	    end <= s->expected && s->expected > MEMORY_MAX)
-		return shard_reserve(s->shard, s->expected, &s->room);
-	return spill_locked(s);
-}
-
-static int put_locked(struct stage *s, const void *data, size_t n,
-		      uint64_t offset)
-{
-	if (s->spool >= 0)
-		return io_write_at(s->spool, data, n, offset);
-	if (!s->memory)
-		return shard_write(s->shard, data, n,
-				   extent_offset(s->room) + offset);
-	memcpy(s->memory + offset, data, n);
-	return 0;
-}
-
-static int get_locked(const struct stage *s, void *buf, size_t n,
-		      uint64_t offset)
-{
-	if (s->spool >= 0)
-		return io_read_at(s->spool, buf, n, offset);
-	if (!s->memory)
-		return io_read_at(shard_fd(s->shard), buf, n,
-				  extent_offset(s->room) + offset);
-	memcpy(buf, s->memory + offset, n);
-	return 0;
-}
-
-/* A writer that did not truncate finds the old value in its stage. */
-static int copy_base_locked(struct stage *s)
-{
-	struct shard *from = s->copied ? NULL : entry_shard(s->base);
-	uint64_t offset = s->copied ? 0 : entry_offset(s->base);
-	uint64_t n = s->copied ? 0 : entry_size(s->base);
-	int r;
-
-	if (s->copied)
-		return 0;
-	if (s->memory)
-		r = io_read_at(shard_fd(from), s->memory, n, offset);
-	else if (s->room)
-		r = shard_fill(s->shard, extent_offset(s->room), shard_fd(from),
-			       offset, n);
-	else
-		r = io_copy(shard_fd(from), offset, s->spool, 0, n);
-	if (r < 0)
-		return r;
-	s->filled = n;
-	s->crc = entry_crc32c(s->base);
-	s->copied = true;
-	return 0;
-}
-
-/* Makes the stage fit to hold its first `end` bytes. */
-static int prepare_locked(struct stage *s, uint64_t end)
-{
-	int r;
-
-	if (!s->copied && end < entry_size(s->base))
-		end = entry_size(s->base);
-	r = take_room_locked(s, end);
-	return r < 0 ? r : copy_base_locked(s);
-}
-
 /* Adds `data` at the end of what is filled. */
 static int append_locked(struct stage *s, const void *data, size_t n)
 {
-	int r = put_locked(s, data, n, s->filled);
+	int r = stage_put_locked(s, data, n, s->filled);
 
 	if (r < 0)
 		return r;
@@ -229,7 +107,8 @@ static int fill_locked(struct stage *s, uint64_t end)
 	}
 	while (s->filled < end) {
 		uint64_t gap = end - s->filled;
-		int r = append_locked(s, zeros, gap < CHUNK ? gap : CHUNK);
+		int r = append_locked(s, zeros,
+				      gap < STAGE_CHUNK ? gap : STAGE_CHUNK);
 
 		if (r < 0)
 			return r;
@@ -241,16 +120,16 @@ static int fill_locked(struct stage *s, uint64_t end)
 static int overwrite_locked(struct stage *s, const uint8_t *data, size_t n,
 			    uint64_t offset)
 {
-	CLEANUP(free_ptr) uint8_t *old = malloc(CHUNK);
+	CLEANUP(free_ptr) uint8_t *old = malloc(STAGE_CHUNK);
 
 	if (!old)
 		return -ENOMEM;
 	while (n > 0) {
-		size_t part = n < CHUNK ? n : CHUNK;
-		int r = get_locked(s, old, part, offset);
+		size_t part = n < STAGE_CHUNK ? n : STAGE_CHUNK;
+		int r = stage_get_locked(s, old, part, offset);
 
 		if (r == 0)
-			r = put_locked(s, data, part, offset);
+			r = stage_put_locked(s, data, part, offset);
 		if (r < 0)
 			return r;
 		s->crc = crc32c_patch(s->crc, crc32c_extend(0, old, part),
@@ -284,7 +163,8 @@ static int write_locked(struct stage *s, const uint8_t *data, size_t n,
 			uint64_t offset)
 {
 	uint64_t over = 0;
-	int r = offset > INT64_MAX - n ? -EFBIG : prepare_locked(s, offset + n);
+	int r = offset > INT64_MAX - n ? -EFBIG
+				       : stage_prepare_locked(s, offset + n);
 
 	if (r == 0)
 		r = fill_locked(s, offset);
@@ -305,34 +185,30 @@ static int write_locked(struct stage *s, const uint8_t *data, size_t n,
 
 int stage_write(struct stage *s, const void *data, size_t n, uint64_t offset)
 {
-	int r;
+	LOCK_SCOPE(&s->lock);
 
-	pthread_mutex_lock(&s->lock);
-	if (s->finished) {
-		r = -EBUSY;
-	} else if (s->error) {
-		r = s->error;
-	} else {
-		r = write_locked(s, data, n, offset);
-		s->error = r;
-		s->written = true;
-	}
-	pthread_mutex_unlock(&s->lock);
-	return r;
+	if (s->finished)
+		return -EBUSY;
+	if (s->error)
+		return s->error;
+	s->error = write_locked(s, data, n, offset);
+	s->written = true;
+	s->changes++;
+	return s->error;
 }
 
 /* Cuts what is filled; the checksum of the rest has to be found anew. */
 static int cut_locked(struct stage *s, uint64_t size)
 {
-	CLEANUP(free_ptr) uint8_t *chunk = malloc(CHUNK);
+	CLEANUP(free_ptr) uint8_t *chunk = malloc(STAGE_CHUNK);
 	uint64_t at = 0;
 	uint32_t crc = 0;
 
 	if (!chunk)
 		return -ENOMEM;
 	while (at < size) {
-		size_t part = size - at < CHUNK ? size - at : CHUNK;
-		int r = get_locked(s, chunk, part, at);
+		size_t part = size - at < STAGE_CHUNK ? size - at : STAGE_CHUNK;
+		int r = stage_get_locked(s, chunk, part, at);
 
 		if (r < 0)
 			return r;
@@ -352,7 +228,7 @@ static int resize_locked(struct stage *s, uint64_t size)
 	if (size == 0)
 		s->copied = true; /* nothing of the old value is left to see */
 	else if (!s->copied)
-		r = prepare_locked(s, 0);
+		r = stage_prepare_locked(s, 0);
 	if (r == 0 && size < s->filled)
 		r = cut_locked(s, size);
 	if (r == 0)
@@ -379,6 +255,7 @@ int stage_resize(struct stage *s, uint64_t size)
 		s->error = r;
 		/* Emptying comes before a value, and is none by itself. */
 		s->written |= size > 0;
+		s->changes++;
 	}
 	pthread_mutex_unlock(&s->lock);
 	return r;
@@ -404,23 +281,17 @@ int stage_error(struct stage *s)
 
 bool stage_tell(struct stage *s)
 {
-	bool first;
+	LOCK_SCOPE(&s->lock);
+	bool first = !s->told;
 
-	pthread_mutex_lock(&s->lock);
-	first = !s->told;
 	s->told = true;
-	pthread_mutex_unlock(&s->lock);
 	return first;
 }
 
 uint64_t stage_size(struct stage *s)
 {
-	uint64_t size;
-
-	pthread_mutex_lock(&s->lock);
-	size = s->size;
-	pthread_mutex_unlock(&s->lock);
-	return size;
+	LOCK_SCOPE(&s->lock);
+	return s->size;
 }
 
 static ssize_t read_locked(struct stage *s, uint8_t *buf, size_t n,
@@ -434,10 +305,10 @@ static ssize_t read_locked(struct stage *s, uint8_t *buf, size_t n,
 	if (n > s->size - offset)
 		n = s->size - offset;
 	if (!s->copied)
-		r = prepare_locked(s, 0);
+		r = stage_prepare_locked(s, 0);
 	if (r == 0 && offset < s->filled) {
 		have = s->filled - offset < n ? s->filled - offset : n;
-		r = get_locked(s, buf, have, offset);
+		r = stage_get_locked(s, buf, have, offset);
 	}
 	if (r < 0)
 		return r;
@@ -447,12 +318,8 @@ static ssize_t read_locked(struct stage *s, uint8_t *buf, size_t n,
 
 ssize_t stage_read(struct stage *s, void *buf, size_t n, uint64_t offset)
 {
-	ssize_t r;
-
-	pthread_mutex_lock(&s->lock);
-	r = read_locked(s, buf, n, offset);
-	pthread_mutex_unlock(&s->lock);
-	return r;
+	LOCK_SCOPE(&s->lock);
+	return read_locked(s, buf, n, offset);
 }
 
 int stage_load(struct stage *s, const void *data, size_t n)
@@ -469,21 +336,15 @@ int stage_load(struct stage *s, const void *data, size_t n)
 static int copy_locked(struct stage *s, const struct entry *from)
 {
 	uint64_t n = entry_size(from);
-	int fd = shard_fd(entry_shard(from));
 	int r;
 
 	if (s->finished || s->filled || s->size)
 		return -EBUSY;
-	r = take_room_locked(s, n);
+	r = stage_take_room_locked(s, n);
 	if (r < 0)
 		return r;
-	if (s->memory)
-		r = io_read_at(fd, s->memory, n, entry_offset(from));
-	else if (s->room)
-		r = shard_fill(s->shard, extent_offset(s->room), fd,
-			       entry_offset(from), n);
-	else
-		r = io_copy(fd, entry_offset(from), s->spool, 0, n);
+	r = stage_copy_file_locked(s, shard_fd(entry_shard(from)),
+				   entry_offset(from), n);
 	if (r < 0)
 		return r;
 	s->filled = s->size = n;
@@ -495,28 +356,16 @@ static int copy_locked(struct stage *s, const struct entry *from)
 int stage_copy(struct stage *s, const struct entry *from)
 {
 	LOCK_SCOPE(&s->lock);
+	/* Of anything else the checksum is not that of its bytes. */
+	if (!entry_shard(from) || entry_big_endian(from) ||
+	    !dtype_size(entry_dtype(from)))
+		return -EOPNOTSUPP;
 	return s->error ? s->error : copy_locked(s, from);
 }
 
-int stage_clone(struct stage *s, struct stage **ret)
+struct shard *stage_shard(const struct stage *s)
 {
-	CLEANUP(stage_unrefp) struct stage *copy = NULL;
-	CLEANUP(free_ptr) uint8_t *chunk = malloc(CHUNK);
-	int r = chunk ? stage_new(s->shard, NULL, STAGE_UNKNOWN, &copy)
-		      : -ENOMEM;
-
-	for (uint64_t at = 0; r == 0; at += CHUNK) {
-		ssize_t n = stage_read(s, chunk, CHUNK, at);
-
-		if (n < 0)
-			return (int)n;
-		if (n == 0)
-			break;
-		r = stage_write(copy, chunk, (size_t)n, at);
-	}
-	if (r == 0)
-		*ret = STEAL(copy);
-	return r;
+	return s->shard;
 }
 
 /* --- the end --------------------------------------------------------------- */
@@ -539,7 +388,7 @@ static int settle_locked(struct stage *s)
 
 static int store_locked(struct stage *s)
 {
-	int r = prepare_locked(s, s->size);
+	int r = stage_prepare_locked(s, s->size);
 
 	if (r == 0)
 		r = fill_locked(s, s->size);
@@ -567,11 +416,19 @@ int stage_store(struct stage *s, struct extent **ret, uint32_t *ret_crc32c)
 	return 0;
 }
 
-int stage_end(struct stage *s)
+uint64_t stage_changes(struct stage *s)
+{
+	LOCK_SCOPE(&s->lock);
+	return s->changes;
+}
+
+int stage_end(struct stage *s, uint64_t changes)
 {
 	LOCK_SCOPE(&s->lock);
 	int r = s->finished ? -EBUSY : s->error;
 
+	if (r == 0 && s->changes != changes)
+		return -EAGAIN;
 	s->finished = true;
 	return r;
 }

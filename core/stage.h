@@ -36,6 +36,8 @@ struct stage;
  */
 int stage_new(struct shard *shard, struct entry *base, uint64_t expected,
 	      struct stage **ret);
+/* Where its value will go; borrowed. */
+struct shard *stage_shard(const struct stage *s);
 /* A copy of what `s` holds, for the same shard. */
 int stage_clone(struct stage *s, struct stage **ret);
 struct stage *stage_ref(struct stage *s);
@@ -71,7 +73,8 @@ ssize_t stage_read(struct stage *s, void *buf, size_t n, uint64_t offset);
 
 /*
  * Makes an empty stage hold the value of `from`, with its checksum, and without the bytes
- * passing through our hands.  -EBUSY if it is not empty.
+ * passing through our hands.  -EBUSY if it is not empty; -EOPNOTSUPP where the bytes do not
+ * lie so, or have no checksum.
  */
 int stage_copy(struct stage *s, const struct entry *from);
 
@@ -81,5 +84,9 @@ int stage_copy(struct stage *s, const struct entry *from);
  * then on nothing can be written to it.
  */
 int stage_store(struct stage *s, struct extent **ret, uint32_t *ret_crc32c);
-/* The same for who has stored something else in their place. */
-int stage_end(struct stage *s);
+/*
+ * The same for who has stored something else in their place: since stage_changes() was
+ * `changes`.  -EAGAIN if it was written to since then; it can be, further on.
+ */
+uint64_t stage_changes(struct stage *s);
+int stage_end(struct stage *s, uint64_t changes);

@@ -124,15 +124,20 @@ struct variable *variable_former(struct variable *v)
 	return v->former;
 }
 
-void variable_follow(struct variable *v, struct entry *e)
+/* Whether `e` has the bytes of `old` in another room: what a failed sync may have lost. */
+static bool is_copy(const struct entry *old, const struct entry *e)
+{
+	return !entry_v1(e) && entry_same_value(old, e) &&
+	       span_equal(entry_key(old), entry_key(e));
+}
+
+void variable_follow(struct variable *v, const struct entry *was,
+		     struct entry *e)
 {
 	LOCK_SCOPE(&v->lock);
 	struct entry *old = v->entry;
 
-	if (old == e || !old || entry_crc32c(old) != entry_crc32c(e) ||
-	    entry_extent(old) == entry_extent(e) ||
-	    entry_size(old) != entry_size(e) ||
-	    !span_equal(entry_key(old), entry_key(e)))
+	if (!old || old == e || (old != was && !is_copy(old, e)))
 		return;
 	v->entry = entry_ref(e);
 	value_unref(STEAL(v->value));

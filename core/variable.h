@@ -50,8 +50,12 @@ void variable_stand_in(struct variable *v, const struct variable *old);
 /* The present entry, counted; NULL of a new one. */
 struct entry *variable_entry(struct variable *v);
 
-/* Its present value was written anew, to another place: `e`. */
-void variable_follow(struct variable *v, struct entry *e);
+/*
+ * Its value `was` is on disk as `e`, perhaps in another place; of no effect where it has
+ * another value by now.
+ */
+void variable_follow(struct variable *v, const struct entry *was,
+		     struct entry *e);
 
 /*
  * `v` was made anew in the place of `former`, which comes back if `v` is refused: until
@@ -109,7 +113,11 @@ int variable_read(struct variable *v, size_t n, uint64_t offset,
  */
 int variable_open_writer(struct variable *v, struct shard *shard,
 			 bool truncate);
+/* The same for a sidecar, which may ask for the bytes to be written anew. */
+void variable_give_shard(struct variable *v, struct shard *shard);
 unsigned variable_writers(struct variable *v);
+/* Whether somebody is still writing: has it open, and has not closed it since. */
+bool variable_unclosed(struct variable *v);
 /* Whether something was made or written that is not in force. */
 bool variable_unfinished(struct variable *v);
 /* Whether somebody has it open for writing, or a stage stands beside it. */
@@ -117,9 +125,7 @@ bool variable_writing(struct variable *v);
 /* As stage_write(), with a log line for what fails. */
 int variable_write(struct variable *v, const void *data, size_t n,
 		   uint64_t offset);
-/* The size of the stage. */
-int variable_resize(struct variable *v, uint64_t size);
-/* The same for who writes nothing else: this is what is to be judged. */
+/* The size of the stage, by who writes nothing else: this is what is to be judged. */
 int variable_set_size(struct variable *v, uint64_t size);
 /* As fallocate(2) without flags. */
 int variable_allocate(struct variable *v, uint64_t offset, uint64_t n);
@@ -159,6 +165,8 @@ int variable_sidecar(struct variable *v, enum facet facet, struct buf *ret);
 bool variable_declared(struct variable *v, enum facet facet);
 /* `to` is to declare what `from` does; copied. */
 int variable_copy_declared(struct variable *from, struct variable *to);
+/* The same, and what `to` declares besides stays. */
+int variable_add_declared(struct variable *from, struct variable *to);
 /*
  * 1 if it took effect, and the present entry is another one; 0 if it says what is so
  * already, or is declared; -EINVAL after a log line if it is no dtype or shape.

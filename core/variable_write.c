@@ -10,24 +10,22 @@
 #include "core/shape.h"
 #include "core/shard.h"
 #include "core/variable_inside.h"
+#include "core/writeout.h"
 
 /* --- writing ------------------------------------------------------------- */
 
 static int check_writable(struct variable *v, struct entry *e)
 {
 	CLEANUP(free_ptr) char *name = NULL;
+	const struct shard *s = e ? entry_shard(e) : NULL;
 	const char *reason;
 	int r = e ? entry_access(e, &reason) : 0;
 
-	if (r == 0 && e && (entry_slices(e) || entry_dtype(e) == DT_VARIANT)) {
-		reason = "this version does not write partitioned and variant "
-			 "tensors";
-		r = -EOPNOTSUPP;
-	}
 	if (r == 0)
 		return 0;
 	name = entry_describe(e, v->label);
-	log_error("%s: cannot be written: %s", name ? name : v->label, reason);
+	log_error("%s: cannot be written: %s%s%s", name ? name : v->label,
+		  reason, s ? ": " : "", s ? shard_name(s) : "");
 	return r;
 }
 
@@ -48,6 +46,23 @@ static int begin_stage(struct variable *v, bool truncated, struct stage **ret)
 			   name ? name : v->label, ret);
 }
 
+static const char *why(struct variable *v, int error)
+{
+	CLEANUP(type_release) struct type t = { 0 };
+	const char *reason = NULL;
+
+	if (error == -EOPNOTSUPP && variable_type(v, &t) == 0) {
+		LOCK_SCOPE(&v->lock);
+		reason =
+			shard_is_unnamed(v->draft.shard)
+				? "a V1 checkpoint cannot hold a value of this "
+				  "dtype or size (`weightfs --convert --to v2` "
+				  "makes one that can)"
+				: shard_refuses(v->draft.shard, t.dtype);
+	}
+	return reason ? reason : strerror(-error);
+}
+
 /* The one line about bytes that are not taken over. */
 static void tell_refused(struct variable *v, struct stage *stage, int error)
 {
@@ -61,7 +76,7 @@ static void tell_refused(struct variable *v, struct stage *stage, int error)
 		return;
 	if (error != -EINVAL || variable_type(v, &t) < 0) {
 		log_error("%s: not written: %s; the old value stands", name,
-			  strerror(-error));
+			  why(v, error));
 		return;
 	}
 	if (t.has_shape)
@@ -126,6 +141,14 @@ int variable_open_writer(struct variable *v, struct shard *shard, bool truncate)
 	return r;
 }
 
+void variable_give_shard(struct variable *v, struct shard *shard)
+{
+	LOCK_SCOPE(&v->lock);
+	/* A stage goes where it was begun. */
+	if (shard && !v->draft.stage)
+		draft_set_shard(&v->draft, shard);
+}
+
 unsigned variable_writers(struct variable *v)
 {
 	LOCK_SCOPE(&v->lock);
@@ -152,7 +175,7 @@ int variable_write(struct variable *v, const void *data, size_t n,
 	return apply(v, &c);
 }
 
-int variable_resize(struct variable *v, uint64_t size)
+static int resize(struct variable *v, uint64_t size)
 {
 	const struct change_of_stage c = { NULL, 0, size };
 	CLEANUP(stage_unrefp) struct stage *stage = get_stage(v);
@@ -165,7 +188,7 @@ int variable_resize(struct variable *v, uint64_t size)
 int variable_set_size(struct variable *v, uint64_t size)
 {
 	CLEANUP(stage_unrefp) struct stage *stage = NULL;
-	int r = variable_resize(v, size);
+	int r = resize(v, size);
 
 	stage = get_stage(v);
 	if (r == 0 && stage)
@@ -179,7 +202,7 @@ int variable_allocate(struct variable *v, uint64_t offset, uint64_t n)
 		return -EFBIG;
 	if (offset + n <= variable_content_size(v))
 		return 0;
-	return variable_resize(v, offset + n);
+	return resize(v, offset + n);
 }
 
 /* What can be copied within the kernel: numbers, as they are on disk. */
@@ -189,8 +212,8 @@ static bool plain_bytes(struct variable *v, struct entry **ret)
 	const char *reason;
 
 	if (!v->entry || v->draft.stage ||
-	    entry_access(v->entry, &reason) < 0 ||
-	    entry_dtype(v->entry) == DT_STRING)
+	    entry_access(v->entry, &reason) < 0 || !entry_shard(v->entry) ||
+	    entry_big_endian(v->entry) || !dtype_size(entry_dtype(v->entry)))
 		return false;
 	*ret = entry_ref(v->entry);
 	return true;
@@ -209,7 +232,8 @@ static int pass_type(struct variable *from, struct variable *to)
 	if (to->entry)
 		return 0;
 	r = draft_remember(&to->draft, &t);
-	if (to->draft.stage && type_size(&t, &size))
+	if (to->draft.stage && type_size(&t, &size) &&
+	    !shard_big_endian(to->draft.shard))
 		stage_expect(to->draft.stage, size);
 	return r;
 }
@@ -229,6 +253,19 @@ static int64_t copy_all(struct variable *from, struct entry *e,
 	return r < 0 ? r : (int64_t)entry_size(e);
 }
 
+/*
+ * Whether its shard gets the bytes as they are written.  Where they are encoded, they get
+ * a checksum of their own: what is wrong with them has to be seen before.
+ */
+static bool keeps_bytes(struct variable *to)
+{
+	LOCK_SCOPE(&to->lock);
+	const struct shard *s = to->draft.shard;
+
+	return s && shard_is_plain(s) &&
+	       !(to->entry && entry_slices(to->entry));
+}
+
 int64_t variable_copy(struct variable *from, uint64_t from_offset,
 		      struct variable *to, uint64_t to_offset, uint64_t n)
 {
@@ -237,7 +274,7 @@ int64_t variable_copy(struct variable *from, uint64_t from_offset,
 
 	if (plain_bytes(from, &e) && entry_size(e) > 0 && from_offset == 0 &&
 	    to_offset == 0 && n >= entry_size(e) &&
-	    variable_content_size(to) == 0)
+	    variable_content_size(to) == 0 && keeps_bytes(to))
 		return copy_all(from, e, to);
 	r = pass_type(from, to);
 	return r < 0 ? r : -EOPNOTSUPP;
@@ -322,6 +359,12 @@ int variable_refit(struct variable *v)
 	return r;
 }
 
+bool variable_unclosed(struct variable *v)
+{
+	LOCK_SCOPE(&v->lock);
+	return v->writers > 0 && !v->draft.judged;
+}
+
 bool variable_close_writer(struct variable *v)
 {
 	CLEANUP(stage_unrefp) struct stage *stage = get_stage(v);
@@ -332,7 +375,7 @@ bool variable_close_writer(struct variable *v)
 	/* An empty value that was emptied is what it was. */
 	changed = stage &&
 		  (stage_written(stage) ||
-		   stage_size(stage) != (v->entry ? entry_size(v->entry) : 0));
+		   stage_size(stage) != (v->entry ? entry_bytes(v->entry) : 0));
 	if (--v->writers == 0)
 		dropped = draft_close(&v->draft, v->entry);
 	if (dropped && !v->entry)
@@ -430,6 +473,39 @@ int variable_copy_declared(struct variable *from, struct variable *to)
 	return 0;
 }
 
+int variable_add_declared(struct variable *from, struct variable *to)
+{
+	struct type t;
+	int r;
+
+	pthread_mutex_lock(&from->lock);
+	r = type_copy(&from->draft.declared, &t);
+	pthread_mutex_unlock(&from->lock);
+	if (r < 0)
+		return r;
+	LOCK_SCOPE(&to->lock);
+	r = type_complete_from(&t, &to->draft.declared);
+	if (r < 0)
+		type_release(&t);
+	else
+		draft_set_declared(&to->draft, &t);
+	return r;
+}
+
+static void log_no_type(const char *name, enum facet facet, struct span text)
+{
+	CLEANUP(free_ptr) char *told = NULL;
+
+	while (text.len > 0 && text.data[text.len - 1] == '\n')
+		text.len--;
+	told = text_describe(text);
+	log_error("%s: its %s stays: it cannot be \"%s\"; say one like %s",
+		  name, facet == FACET_DTYPE ? "dtype" : "shape",
+		  told ? told : "",
+		  facet == FACET_DTYPE ? "float32, <f4 or DT_FLOAT"
+				       : "[2, 3], or [] for a scalar");
+}
+
 int variable_declare(struct variable *v, enum facet facet, struct span text)
 {
 	CLEANUP(free_ptr) char *name = variable_describe(v);
@@ -446,8 +522,7 @@ int variable_declare(struct variable *v, enum facet facet, struct span text)
 		v->sidecars[facet] = variable_changed_now();
 	pthread_mutex_unlock(&v->lock);
 	if (r == -EINVAL)
-		log_error("%s: its %s stays: what was written is not one", name,
-			  facet == FACET_DTYPE ? "dtype" : "shape");
+		log_no_type(name, facet, text);
 	return r;
 }
 

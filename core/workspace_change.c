@@ -348,6 +348,7 @@ int workspace_declare(struct workspace *ws, struct variable *v,
 
 	if (r < 0)
 		return r;
+	variable_give_shard(to, ws->shard);
 	r = variable_declare(to, facet, text);
 	n = workspace_live_node(ws, to);
 	if (r < 0) {

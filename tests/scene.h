@@ -3,10 +3,12 @@
 
 #include "core/bundle.h"
 #include "core/commit.h"
+#include "core/content.h"
 #include "core/edit.h"
 #include "core/extent.h"
 #include "core/io.h"
 #include "core/shard.h"
+#include "core/writeout.h"
 #include "tests/support.h"
 
 #define SIZE UINT64_C(65536) /* of a value: whole pages, and no neighbour's */
@@ -155,4 +157,58 @@ static inline void assert_letter(const struct scene *s, const char *key,
 			 0);
 	assert_int_equal(crc32c_extend(0, found, SIZE), entry_crc32c(e));
 	assert_int_equal(found[0], letter);
+}
+
+/* --- partitioned variables ------------------------------------------------- */
+
+/* `grid` is float32 [7, 9, 2] in four slices; TensorFlow wrote it. */
+#define GRID_BYTES 504
+
+static inline void scene_init_slices(struct scene *s)
+{
+	*s = (struct scene){ .where = place_make() };
+	copy_fixture(&s->where, "v2_slices_grid");
+	scene_open(s);
+}
+
+/* A value of nothing but this letter, over the slices that `grid` has. */
+static inline struct entry *scene_split(const struct scene *s, char letter)
+{
+	CLEANUP(shard_unrefp) struct shard *shard = NULL;
+	const struct entry *old = scene_find(s, "grid");
+	uint8_t letters[GRID_BYTES];
+	struct span bytes = { letters, sizeof(letters) };
+	const struct writeout w = {
+		.read = writeout_read_span,
+		.arg = &bytes,
+		.size = sizeof(letters),
+		.dtype = entry_dtype(old),
+		.shape = entry_shape(old),
+	};
+	struct entry *e = NULL;
+
+	memset(letters, letter, sizeof(letters));
+	assert_int_equal(bundle_shard(s->b, old, &shard), 0);
+	assert_int_equal(writeout_slices(&w, old, shard, &e), 0);
+	return e;
+}
+
+/* Asserts what whoever opens `prefix` now finds under `grid`; how many slices it has. */
+static inline size_t assert_grid(const struct scene *s, const char *prefix,
+				 char letter)
+{
+	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
+	CLEANUP(content_freep) struct content *c = NULL;
+	uint8_t found[GRID_BYTES];
+	struct entry *e;
+
+	assert_int_equal(bundle_open(s->where.fd, prefix, NULL, &b), 0);
+	e = bundle_find(b, span_of("grid"));
+	assert_non_null(e);
+	assert_int_equal(content_open(e, "grid", true, &c), 0);
+	assert_int_equal(content_size(c), sizeof(found));
+	assert_int_equal(content_read(c, found, sizeof(found), 0), 0);
+	for (size_t i = 0; i < sizeof(found); i++)
+		assert_int_equal(found[i], letter);
+	return entry_slices(e);
 }

@@ -134,13 +134,6 @@ static void value_of_a_replaced_shard_is_stale(void **state)
 
 /* --- partitioned variables ---------------------------------------------------- */
 
-static void slices_open(struct scene *s)
-{
-	*s = (struct scene){ .where = place_make() };
-	copy_fixture(&s->where, "v2_slices_grid");
-	scene_open(s);
-}
-
 static size_t count_slices(const struct bundle *b)
 {
 	size_t n, found = 0;
@@ -158,7 +151,7 @@ static void slices_go_with_their_variable(void **state)
 	size_t slices, of_grid, n;
 
 	(void)state;
-	slices_open(&s);
+	scene_init_slices(&s);
 	n = bundle_count(s.b);
 	slices = count_slices(s.b);
 	of_grid = entry_slices(scene_find(&s, "grid"));
@@ -179,7 +172,7 @@ static void slices_are_renamed_with_their_variable(void **state)
 	size_t slices, n;
 
 	(void)state;
-	slices_open(&s);
+	scene_init_slices(&s);
 	n = bundle_count(s.b);
 	slices = count_slices(s.b);
 	old = entry_ref(scene_find(&s, "grid"));
@@ -203,7 +196,7 @@ static void plain_value_takes_the_place_of_slices(void **state)
 	size_t slices, of_grid;
 
 	(void)state;
-	slices_open(&s);
+	scene_init_slices(&s);
 	slices = count_slices(s.b);
 	of_grid = entry_slices(scene_find(&s, "grid"));
 	e = scene_write(&s, "grid", 'x');

@@ -14,6 +14,7 @@ static struct {
 	bool armed; /* trace and fail */
 	char trace[64];
 	uint64_t from; /* what is dropped */
+	size_t few;    /* bytes of it, and not SIZE */
 } faults;
 
 static bool fails(char letter)
@@ -37,7 +38,8 @@ int fdatasync(int fildes)
 	if (faults.data > 0) {
 		faults.data--;
 		if (faults.lossy)
-			(void)syscall(SYS_pwrite64, fildes, zeros, SIZE,
+			(void)syscall(SYS_pwrite64, fildes, zeros,
+				      faults.few ? faults.few : SIZE,
 				      faults.from);
 		errno = EIO;
 		return -1;
@@ -143,6 +145,52 @@ static void value_that_was_dropped_is_never_named(void **state)
 	assert_int_equal(scene_try(&s, edit), -EIO);
 	assert_int_equal(s.report.outcome, COMMIT_LOST);
 	assert_letter(&s, "a", 'a');
+}
+
+/* It stays in slices, which only go to another place. */
+static void slices_that_failed_to_sync_are_written_anew(void **state)
+{
+	CLEANUP(scene_release) struct scene s;
+	CLEANUP(entry_unrefp) struct entry *e = NULL;
+	CLEANUP(edit_freep) struct edit *edit = NULL;
+	const struct entry *moved;
+
+	(void)state;
+	scene_init_slices(&s);
+	e = scene_split(&s, 'x');
+	edit = edit_of(e);
+	faults.data = 1;
+	assert_int_equal(scene_try(&s, edit), 0);
+	moved = edit_sorted(edit)[0].entry;
+	assert_true(entry_same_value(moved, e));
+	for (size_t i = 0; i < entry_slices(e); i++)
+		assert_int_not_equal(entry_offset(entry_part(moved, i)),
+				     entry_offset(entry_part(e, i)));
+	assert_int_equal(assert_grid(&s, "ckpt", 'x'), entry_slices(e));
+}
+
+/* The pages of one slice are gone. */
+static void slices_that_were_dropped_are_never_named(void **state)
+{
+	CLEANUP(scene_release) struct scene s;
+	CLEANUP(entry_unrefp) struct entry *e = NULL;
+	CLEANUP(edit_freep) struct edit *edit = NULL;
+	CLEANUP(buf_release) struct buf before = { 0 };
+	CLEANUP(buf_release) struct buf after = { 0 };
+
+	(void)state;
+	scene_init_slices(&s);
+	get_file(s.where.fd, INDEX_NAME, &before);
+	e = scene_split(&s, 'x');
+	edit = edit_of(e);
+	faults.data = 1;
+	faults.lossy = true;
+	faults.from = entry_offset(entry_part(e, 1));
+	faults.few = 8;
+	assert_int_equal(scene_try(&s, edit), -EIO);
+	assert_int_equal(s.report.outcome, COMMIT_LOST);
+	get_file(s.where.fd, INDEX_NAME, &after);
+	assert_true(span_equal(buf_span(&before), buf_span(&after)));
 }
 
 /* It was on its way when the sync of another one failed, and told of it. */
@@ -355,6 +403,8 @@ int main(void)
 		TEST(value_that_failed_to_sync_is_written_anew),
 		TEST(value_that_fails_twice_is_given_up),
 		TEST(value_that_was_dropped_is_never_named),
+		TEST(slices_that_failed_to_sync_are_written_anew),
+		TEST(slices_that_were_dropped_are_never_named),
 		TEST(value_of_a_later_commit_is_written_anew),
 		TEST(value_that_was_synced_before_stays),
 		TEST(name_of_a_new_shard_is_synced_before_the_index),

@@ -112,6 +112,23 @@ static void name_that_is_taken_gets_a_number(void **state)
 		free(names[i]);
 }
 
+static void partitioned_values_are_kept_in_one_piece(void **state)
+{
+	CLEANUP(scene_release) struct scene s;
+	CLEANUP(edit_freep) struct edit *edit = NULL;
+	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
+	CLEANUP(free_ptr) char *prefix = NULL;
+
+	(void)state;
+	scene_init_slices(&s);
+	assert_int_equal(edit_new(&edit), 0);
+	put(edit, scene_split(&s, 'x'));
+	assert_int_equal(keep(&s, edit, &prefix), 0);
+	b = kept(&s, prefix);
+	assert_int_equal(bundle_count(b), 1);
+	assert_int_equal(assert_grid(&s, prefix, 'x'), 0);
+}
+
 static void damage(const struct entry *e)
 {
 	const uint8_t byte = '!';
@@ -136,7 +153,9 @@ static void damaged_value_is_left_out_with_a_line(void **state)
 	damage(edit_sorted(edit)[0].entry);
 	forget_lines();
 	assert_int_equal(keep(&s, edit, &prefix), 0);
-	assert_said("ckpt/a: not kept");
+	/* Which bytes they are, and what that means. */
+	assert_int_equal(logged()->lines, 2);
+	assert_non_null(strstr(logged()->last, "ckpt/a: not kept"));
 	b = kept(&s, prefix);
 	assert_int_equal(bundle_count(b), 1);
 	assert_non_null(bundle_find(b, span_of("b")));
@@ -246,6 +265,7 @@ int main(void)
 		cmocka_unit_test(kept_values_are_a_checkpoint),
 		cmocka_unit_test(values_outlive_the_file_they_were_in),
 		cmocka_unit_test(name_that_is_taken_gets_a_number),
+		cmocka_unit_test(partitioned_values_are_kept_in_one_piece),
 		cmocka_unit_test(damaged_value_is_left_out_with_a_line),
 		cmocka_unit_test(nothing_to_keep_leaves_nothing_behind),
 		cmocka_unit_test(strings_are_kept),

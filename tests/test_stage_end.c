@@ -141,7 +141,7 @@ static void stored_stage_takes_nothing_more(void **state)
 	assert_int_equal(stage_write(p.stage, "x", 1, 0), -EBUSY);
 	assert_int_equal(stage_resize(p.stage, 0), -EBUSY);
 	assert_int_equal(stage_store(p.stage, &x, &crc), -EBUSY);
-	assert_int_equal(stage_end(p.stage), -EBUSY);
+	assert_int_equal(stage_end(p.stage, stage_changes(p.stage)), -EBUSY);
 	assert_int_equal(stage_copy(p.stage, f.base), -EBUSY);
 	assert_null(x);
 }
@@ -155,8 +155,28 @@ static void ended_stage_takes_nothing_more(void **state)
 	fixture_init(&f, SMALL);
 	pair_init(&p, &f, true);
 	pair_write(&p, 0, SMALL, 1);
-	assert_int_equal(stage_end(p.stage), 0);
+	assert_int_equal(stage_end(p.stage, stage_changes(p.stage)), 0);
 	assert_int_equal(stage_write(p.stage, "x", 1, 0), -EBUSY);
+}
+
+/* Who has stored something else in its place did not see the last write. */
+static void stage_that_was_written_to_meanwhile_does_not_end(void **state)
+{
+	CLEANUP(fixture_release) struct fixture f;
+	CLEANUP(pair_release) struct pair p;
+	uint64_t changes;
+
+	(void)state;
+	fixture_init(&f, SMALL);
+	pair_init(&p, &f, true);
+	pair_write(&p, 0, SMALL, 1);
+	changes = stage_changes(p.stage);
+	pair_write(&p, 3, 5, 2);
+	assert_int_equal(stage_end(p.stage, changes), -EAGAIN);
+	changes = stage_changes(p.stage);
+	assert_int_equal(stage_resize(p.stage, SMALL - 1), 0);
+	assert_int_equal(stage_end(p.stage, changes), -EAGAIN);
+	assert_int_equal(stage_end(p.stage, stage_changes(p.stage)), 0);
 }
 
 static void copy_of_a_value_has_its_checksum(void **state)
@@ -364,6 +384,8 @@ int main(void)
 		cmocka_unit_test(what_it_begins_with_is_not_written),
 		cmocka_unit_test(stored_stage_takes_nothing_more),
 		cmocka_unit_test(ended_stage_takes_nothing_more),
+		cmocka_unit_test(
+			stage_that_was_written_to_meanwhile_does_not_end),
 		cmocka_unit_test(copy_of_a_value_has_its_checksum),
 		cmocka_unit_test(clone_is_a_stage_of_its_own),
 		cmocka_unit_test(dropped_stage_gives_its_room_back),

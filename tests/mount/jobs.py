@@ -47,7 +47,8 @@ def packed(value):
 def run(where, *lines, script=None):
     """Shell lines of which each must succeed; nothing may be printed on stderr."""
     text = "set -e\n" + (script or "\n".join(lines))
-    assert sh(text, where) == (0, ""), text
+    status, said = sh(text, where)
+    assert (status, said) == (0, ""), "%s\n%d: %s" % (text, status, said)
 
 
 def holds(judge, prefix, wanted):
@@ -61,7 +62,7 @@ def holds(judge, prefix, wanted):
 
 def cp(*words):
     """cp of single files: (exit status, what it said)."""
-    done = subprocess.run(["cp", *map(str, words)], stdin=subprocess.DEVNULL, text=True,
+    done = subprocess.run(["cp", *map(os.fsencode, words)], stdin=subprocess.DEVNULL, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     return done.returncode, done.stdout
 

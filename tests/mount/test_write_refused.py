@@ -65,7 +65,7 @@ def test_more_written_in_place_is_refused(untouched):
     fd = os.open(untouched / KERNEL, os.O_RDWR)
     errors = [tree.error_of(os.pwrite, fd, b"more", 96), tree.error_of(os.close, fd)]
     assert errors == [None, "EINVAL"]
-    assert os.lstat(untouched / KERNEL).st_size == 96
+    assert mounts.wait_until(lambda: os.lstat(untouched / KERNEL).st_size == 96, 5)
 
 
 @pytest.mark.parametrize("size", [0, 95, 97, 4096])
@@ -158,3 +158,18 @@ def test_truncate_of_a_wrong_size_fails(untouched):
     """truncate(1) sets a size and closes: exit status 1."""
     status, said = sh("truncate -s 3 dense/kernel", untouched / STEP)
     assert (status, "Invalid argument" in said) == (1, True), said
+
+
+@pytest.mark.parametrize("facet, text", [("dtype", "floaty\n"), ("shape", "[3\n"),
+                                         ("shape", "[-2]\n")])
+def test_a_sidecar_is_refused_in_one_line_that_says_how_to_write_it(untouched, facet, text):
+    """By the write and by close(), and the line has what was written."""
+    untouched.mark()
+    fd = os.open(untouched / (KERNEL + "." + facet), os.O_WRONLY | os.O_TRUNC)
+    with pytest.raises(OSError, match="Invalid argument"):
+        os.write(fd, text.encode())
+    with pytest.raises(OSError, match="Invalid argument"):
+        os.close(fd)
+    lines = untouched.news(1, expect=2)
+    assert len(lines) == 1 and '"%s"' % text.strip() in lines[0], lines
+    assert {"dtype": "float32", "shape": "[2, 3]"}[facet] in lines[0], lines
