@@ -180,10 +180,6 @@ int bundle_current(const struct bundle *b)
 
 int bundle_writable(const struct bundle *b, const char **ret_reason)
 {
-	if (b->v1) {
-		*ret_reason = "this version does not write V1 checkpoints";
-		return -EOPNOTSUPP;
-	}
 	*ret_reason = b->damage;
 	return b->damage ? -EIO : 0;
 }

@@ -88,8 +88,8 @@ bool bundle_in_place(const struct bundle *b);
 bool bundle_leads_to(const struct bundle *b, struct shard *s);
 
 /*
- * 0 if it may be written to; otherwise -EOPNOTSUPP (V1) or -EIO (damaged), with the
- * reason.
+ * 0 if it may be written to; otherwise -EIO, since something in it was not understood,
+ * with the reason.
  */
 int bundle_writable(const struct bundle *b, const char **ret_reason);
 

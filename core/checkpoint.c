@@ -83,7 +83,8 @@ static int set_place(struct checkpoint *cp,
 	cp->dirfd = dir_fd(cp->dir);
 	cp->prefix = strdup(place->prefix);
 	cp->label = strdup(place->label);
-	cp->index = join(place->prefix, place->v1 ? "" : ".index");
+	cp->index = place->v1 ? v1_first_name(cp->dirfd, place->prefix)
+			      : join(place->prefix, ".index");
 	cp->temp = join(place->prefix, "_temp");
 	return cp->prefix && cp->label && cp->index && cp->temp ? 0 : -ENOMEM;
 }
@@ -443,18 +444,8 @@ static int leave_place(struct checkpoint *cp)
 static int move_catalog_locked(struct checkpoint *cp)
 {
 	CLEANUP(bundle_unrefp) struct bundle *next = NULL;
-	int r;
-
-	/* It has nothing open that would have to go along. */
-	if (cp->v1) {
-		r = v1_open(cp->dirfd, cp->prefix, &next);
-		return r < 0 ? r
-			     : catalog_adopt(cp->catalog, next,
-					     checkpoint_overwritten,
-					     pending_edit(cp->pending));
-	}
-	r = bundle_move(catalog_bundle(cp->catalog), cp->dirfd, cp->prefix,
-			&next);
+	int r = bundle_move(catalog_bundle(cp->catalog), cp->dirfd, cp->prefix,
+			    &next);
 
 	if (r == 0)
 		catalog_set_disk(cp->catalog, next);

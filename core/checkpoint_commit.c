@@ -18,8 +18,9 @@
 #include "core/workspace.h"
 
 #define SETTLE_US    20000
-#define FINISH_TRIES 250   /* more than twice SETTLE_SECONDS */
-#define GATHER_MS    10    /* how long changes gather for one commit */
+#define FINISH_TRIES 250 /* more than twice SETTLE_SECONDS */
+#define GATHER_MS    10  /* how long changes gather for one commit */
+#define QUIET_MS     5000 /* without a change, before all of a V1 file is written */
 #define RETRY_MS     5000  /* after what failed */
 #define TICK_MS      100   /* how soon it is looked what has become due */
 #define IDLE_MS      60000 /* and if nothing is known to come */
@@ -101,6 +102,30 @@ static void keep_lost_locked(struct checkpoint *cp)
 			cp->label, strerror(-r));
 }
 
+/* A file of V1 is written as a whole: while changes follow each other, they gather. */
+static uint64_t gather_until_locked(struct checkpoint *cp, uint64_t now)
+{
+	/* A removal that comes due is none of its own. */
+	uint64_t changes = pending_changes(cp->pending) +
+			   pending_doomed(cp->pending);
+
+	if (!cp->v1)
+		return now + GATHER_MS;
+	if (changes != cp->noticed)
+		cp->changed_at = now;
+	cp->noticed = changes;
+	return cp->changed_at + QUIET_MS > now ? cp->changed_at + QUIET_MS
+					       : now;
+}
+
+/* Whether a commit in the background may be now; one that somebody waits for may. */
+static bool is_quiet_locked(struct checkpoint *cp)
+{
+	uint64_t now = clock_ms();
+
+	return !cp->v1 || gather_until_locked(cp, now) <= now;
+}
+
 void checkpoint_schedule_locked(struct checkpoint *cp)
 {
 	uint64_t now = clock_ms();
@@ -108,7 +133,9 @@ void checkpoint_schedule_locked(struct checkpoint *cp)
 	bool by_hand = cp->config->manual;
 
 	if (!by_hand && cp->committed < pending_changes(cp->pending))
-		next = now + GATHER_MS;
+		next = gather_until_locked(cp, now);
+	else if (!by_hand && pending_doomed(cp->pending) && cp->v1)
+		next = gather_until_locked(cp, now) + TICK_MS;
 	else if (!by_hand && pending_doomed(cp->pending) &&
 		 next > now + TICK_MS)
 		next = now + TICK_MS;
@@ -234,7 +261,7 @@ int checkpoint_commit_background(struct checkpoint *cp)
 
 	if (cp->retired)
 		return 0;
-	if (!cp->config->manual)
+	if (!cp->config->manual && is_quiet_locked(cp))
 		r = checkpoint_commit_all_locked(cp, clock_ms());
 	keep_lost_locked(cp);
 	if (catalog_bundle(cp->catalog) && !cp->committing)
@@ -423,6 +450,8 @@ int checkpoint_settle(struct checkpoint *cp)
 
 	for (size_t i = 0; i < g.n; i++) {
 		s = variable_has_value(g.all[i]) ? settle(cp, g.all[i]) : 0;
+		/* Who closed it was told that the format cannot hold it. */
+		s = s == -EOPNOTSUPP ? 0 : s;
 		withdraw_unfit(cp, g.all[i]);
 		r = r < 0 ? r : s;
 	}

@@ -51,6 +51,8 @@ struct checkpoint {
 	time_t unsettled;  /* when a change was first seen half-way, or 0 */
 	struct file_id damaged; /* the index that cannot be read, if one was */
 	uint64_t committed;     /* how many of the changes are durable */
+	uint64_t noticed; /* how many changes there were at `changed_at`, ... */
+	uint64_t changed_at; /* ... when the last one came: clock_ms() */
 	bool committing;
 	size_t in_flight; /* changes that a commit is just writing */
 	pthread_cond_t commit_ended;

@@ -40,41 +40,17 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/commit_v1.h"
+#include "core/exchange.h"
 #include "core/extent.h"
 #include "core/io.h"
 #include "core/log.h"
 #include "core/rewrite.h"
 #include "core/shard.h"
 
-#define EXCHANGE_TRIES 100
 /* How often a commit asks again while the index has a writer, and how soon. */
 #define BUSY_TRIES 100
 #define BUSY_US    20000
-/* From finding a file by its name to waiting for its lease: microseconds. */
-#define LEASE_US 5000
-
-struct exchange {
-	int dirfd;  /* where the index is, also if a link leads there */
-	char *name; /* of the index */
-	const struct bundle *base;
-	const struct bundle *next;
-	int old_fd; /* the index that `base` was read from */
-	bool old_leased;
-	struct temporary new; /* ours: first by its temporary name */
-	bool new_leased;
-};
-
-static void exchange_release(struct exchange *x)
-{
-	if (x->old_leased)
-		io_lease_drop(x->old_fd);
-	if (x->new_leased)
-		io_lease_drop(x->new.fd);
-	close_fd(&x->old_fd);
-	temporary_release(&x->new);
-	close_fd(&x->dirfd);
-	free(x->name);
-}
 
 /* Calls `each` with what is new in it, that of slices too. */
 static int for_each_entry(const struct edit *edit,
@@ -144,161 +120,76 @@ static int sync_shards(const struct edit *edit)
 	return r < 0 ? r : for_each_entry(edit, note_suspect, NULL);
 }
 
-/* -EAGAIN if it has a writer; no lease at all is no reason to give up. */
-static int lease(int fd, bool *ret_leased)
+/* Whether the data file of `s` is beside `index` under a name that goes with that. */
+static bool has_shard(int dirfd, const char *index, const char *prefix,
+		      const struct shard *s)
 {
-	int r = io_lease(fd);
+	const size_t len = strlen(index) - strlen(".index");
+	CLEANUP(free_ptr) char *name = NULL;
+	struct stat st;
 
-	*ret_leased = r == 0;
-	return r == -EAGAIN ? r : 0;
+	if (asprintf(&name, "%.*s%s", (int)len, index,
+		     shard_name(s) + strlen(prefix)) < 0) {
+		name = NULL;
+		return false;
+	}
+	return io_stat_link(dirfd, name, &st) == 0;
 }
 
-/* The index itself, where its name is a link: that is what has to be exchanged. */
-static int find_index(struct exchange *x, int dirfd, const char *prefix)
+/*
+ * Whether a link led to the index of another checkpoint, whose data has its name.  That
+ * one would look for new data files under its own name, where they are not.
+ */
+static bool is_of_another(const struct exchange *x, int dirfd, const char *name,
+			  const char *prefix, const struct bundle *base)
+{
+	size_t n, len = strlen(x->name), end = strlen(".index");
+	struct shard *const *shards = bundle_shards(base, &n);
+	struct stat st;
+
+	if (io_stat_link(dirfd, name, &st) < 0 || !S_ISLNK(st.st_mode) ||
+	    len <= end || strcmp(x->name + len - end, ".index") != 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (has_shard(x->dirfd, x->name, prefix, shards[i]))
+			return true;
+	return false;
+}
+
+/*
+ * The index itself, where its name is a link: that is what has to be exchanged, unless
+ * it belongs to another checkpoint.  Then it is the link, for an index of its own.
+ */
+static int find_index(struct exchange *x, int dirfd, const char *prefix,
+		      const struct bundle *base)
 {
 	CLEANUP(free_ptr) char *name = bundle_index_name(prefix);
 	int r;
 
 	if (!name)
 		return -ENOMEM;
-	r = io_follow(dirfd, name, &x->dirfd, &x->name);
-	if (r == -EXDEV || r == -ELOOP) {
-		log_error("%s: not written: it is a symbolic link that leads "
-			  "out of the source",
-			  name);
-		return -EOPNOTSUPP;
-	}
-	return r;
-}
-
-static int open_old(struct exchange *x)
-{
-	struct file_id id;
-	int r;
-
-	x->old_fd = io_open(x->dirfd, x->name, O_RDONLY | O_NONBLOCK);
-	if (x->old_fd < 0)
-		return x->old_fd;
-	r = lease(x->old_fd, &x->old_leased);
-	if (r == 0)
-		r = io_fd_id(x->old_fd, &id);
-	if (r < 0)
+	r = exchange_find(x, dirfd, name, bundle_id(base));
+	if (r < 0 || !is_of_another(x, dirfd, name, prefix, base))
 		return r;
-	return file_id_equal(&id, bundle_id(x->base)) ? 0 : -ESTALE;
+	log_info("%s: a link to the index of another checkpoint, which is left "
+		 "as it is: it becomes a file of its own",
+		 name);
+	return exchange_stay(x, dirfd, name);
 }
 
-static int create_new(struct exchange *x, const struct bundle *next,
-		      uint64_t *ret_size)
+static int create_new(struct exchange *x, const struct bundle *base,
+		      const struct bundle *next, uint64_t *ret_size)
 {
 	CLEANUP(buf_release) struct buf index = { 0 };
-	int r = bundle_encode(next, bundle_id(x->base)->size, &index);
+	int r = bundle_encode(next, bundle_id(base)->size, &index);
 
 	if (r == 0)
 		r = temporary_create(x->dirfd, x->name, buf_span(&index),
-				     bundle_stat(x->base), &x->new);
+				     bundle_stat(base), &x->new);
 	if (r == 0)
-		r = lease(x->new.fd, &x->new_leased);
+		r = exchange_lease(x);
 	*ret_size = index.len;
 	return r;
-}
-
-/* Whether `name` is the very file that `fd` has open. */
-static bool is_file(int dirfd, const char *name, int fd)
-{
-	struct file_id at, of;
-
-	return io_id(dirfd, name, &at) == 0 && io_fd_id(fd, &of) == 0 &&
-	       at.dev == of.dev && at.ino == of.ino;
-}
-
-/* Step 6: whether the world is still the one that `base` was read from. */
-static bool verified(const struct exchange *x)
-{
-	struct file_id out;
-
-	if (io_id(x->dirfd, x->new.name, &out) < 0 ||
-	    !file_id_equal(&out, bundle_id(x->base)))
-		return false;
-	if (x->old_leased && io_lease_broken(x->old_fd))
-		return false;
-	/* Its shards are those of `base`, and perhaps one that was made for it. */
-	return bundle_in_place(x->next);
-}
-
-/* Whether somebody waits to write to our index, having found it by its name. */
-static bool wanted(const struct exchange *x)
-{
-	return x->new_leased && io_lease_broken(x->new.fd);
-}
-
-/*
- * Our index stays where it is, for a save that is about to write its own into it.  The
- * old one goes, if it is the one we know (I4).
- */
-static int leave_to_writer(struct exchange *x)
-{
-	if (!is_file(x->dirfd, x->new.name, x->old_fd))
-		free(STEAL(x->new.name));
-	return -ESTALE;
-}
-
-/*
- * Puts back what the exchange took out.  If a newer index comes in between, the
- * exchange back takes that one out, so it is put in again.  Our own file is removed
- * only when nobody can be about to write to it: who found it by its name gets to the
- * lease within a moment, and then it has to have that name.
- */
-static int exchange_back(struct exchange *x)
-{
-	for (int tries = 0; tries < EXCHANGE_TRIES; tries++) {
-		/* What somebody put in our place is newer than all we know. */
-		if (!is_file(x->dirfd, x->name, x->new.fd) ||
-		    io_exchange(x->dirfd, x->new.name, x->name) < 0)
-			return leave_to_writer(x);
-		if (!is_file(x->dirfd, x->new.name, x->new.fd)) {
-			(void)io_exchange(x->dirfd, x->new.name, x->name);
-			continue;
-		}
-		(void)usleep(LEASE_US);
-		if (!wanted(x))
-			return -ESTALE;
-		(void)io_exchange(x->dirfd, x->new.name, x->name);
-		return leave_to_writer(x);
-	}
-	return leave_to_writer(x);
-}
-
-/* For filesystems that cannot exchange: a look, and then a rename. */
-static int plain_rename(struct exchange *x)
-{
-	int r = bundle_current(x->base);
-
-	if (r <= 0)
-		return r == 0 ? -ESTALE : r;
-	if (!bundle_in_place(x->next))
-		return -ESTALE;
-	r = io_rename(x->dirfd, x->new.name, x->name);
-	if (r == 0)
-		free(STEAL(x->new.name));
-	return r;
-}
-
-static int put_in_place(struct exchange *x)
-{
-	int r = io_exchange(x->dirfd, x->new.name, x->name);
-
-	if (r == -EINVAL || r == -ENOSYS || r == -EOPNOTSUPP)
-		return plain_rename(x);
-	if (r < 0)
-		return r;
-	if (wanted(x))
-		return leave_to_writer(x);
-	if (!verified(x))
-		return exchange_back(x);
-	/* It stands: an old index that cannot be removed is no reason to fail. */
-	(void)io_unlink(x->dirfd, x->new.name);
-	free(STEAL(x->new.name));
-	return 0;
 }
 
 int commit_bundle(int dirfd, const char *prefix, const struct bundle *base,
@@ -306,14 +197,11 @@ int commit_bundle(int dirfd, const char *prefix, const struct bundle *base,
 		  struct commit_report *ret)
 {
 	CLEANUP(exchange_release)
-	struct exchange x = { .base = base,
-			      .next = next,
-			      .dirfd = -1,
-			      .old_fd = -1,
-			      .new = { .fd = -1 } };
+	struct exchange x = EXCHANGE_NONE;
 	struct stat st;
 	int r;
 
+	x.next = next; /* its shards: those of `base`, and perhaps a new one */
 	*ret = (struct commit_report){ COMMIT_NOTHING, 0 };
 	/* Shards that are newer than their index belong to one that comes. */
 	if (bundle_suspect(base))
@@ -325,17 +213,18 @@ int commit_bundle(int dirfd, const char *prefix, const struct bundle *base,
 	}
 	r = for_each_entry(edit, sync_name, NULL);
 	if (r == 0)
-		r = find_index(&x, dirfd, prefix);
+		r = find_index(&x, dirfd, prefix, base);
 	if (r == 0)
-		r = open_old(&x);
+		r = exchange_open(&x);
 	if (r == 0)
-		r = create_new(&x, next, &ret->bytes);
+		r = create_new(&x, base, next, &ret->bytes);
 	if (r == 0)
 		r = for_each_entry(edit, name_extent, NULL);
 	if (r == 0)
-		r = put_in_place(&x);
+		r = exchange_put(&x);
 	if (r < 0)
 		return r;
+	exchange_finish(&x);
 
 	if (fstat(x.new.fd, &st) == 0)
 		bundle_settle(next, &st);
@@ -440,6 +329,8 @@ int commit_edit(int dirfd, const char *prefix, const struct bundle *base,
 
 	*ret = (struct commit_report){ COMMIT_NOTHING, 0 };
 	*ret_next = NULL;
+	if (r == 0 && bundle_is_v1(base))
+		return commit_v1(base, edit, ret_next, ret);
 	for (int tries = 0; r == 0 && tries < 2; tries++) {
 		int moved = rewrite_suspects(base, edit);
 

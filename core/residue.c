@@ -11,6 +11,9 @@
 #include "core/cleanup.h"
 #include "core/io.h"
 #include "core/log.h"
+#include "core/scan.h"
+#include "core/state.h"
+#include "core/v1.h"
 
 #define INDEX ".index"
 
@@ -28,22 +31,45 @@ static void remove_file(int dirfd, const char *name)
 		log_info("%s: removed: left by a crash", name);
 }
 
-/* `len` bytes of `name` are the index beside which it was made. */
+static bool is_index(const char *name, size_t len)
+{
+	return len > strlen(INDEX) &&
+	       strncmp(name + len - strlen(INDEX), INDEX, strlen(INDEX)) == 0;
+}
+
+/*
+ * The checkpoint that a temporary was made for: that of the index or, of V1, of the file
+ * beside which it was made; `ret` is that file as it is now.
+ */
+static int open_checkpoint(int dirfd, const char *beside, struct bundle **ret_b,
+			   struct stat *ret)
+{
+	size_t len = strlen(beside);
+	bool v1 = !is_index(beside, len);
+	size_t stem = v1 ? scan_stem(beside) : len - strlen(INDEX);
+	CLEANUP(free_ptr)
+	char *prefix = strndup(beside, stem ? stem : len);
+	int r = prefix ? io_stat(dirfd, beside, ret) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	return v1 ? v1_open(dirfd, prefix, ret_b)
+		  : bundle_open(dirfd, prefix, NULL, ret_b);
+}
+
 static void remove_one(int dirfd, const char *name, size_t len, uint64_t ino)
 {
 	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
-	CLEANUP(free_ptr) char *prefix = NULL;
+	CLEANUP(free_ptr) char *beside = strndup(name, len);
 	const char *reason;
-	struct stat st;
+	struct stat st, now;
 	int r;
 
-	if (len <= strlen(INDEX) ||
-	    strncmp(name + len - strlen(INDEX), INDEX, strlen(INDEX)) != 0)
+	/* That of the state file is state_edit.c's. */
+	if (!beside || strcmp(beside, STATE_FILE) == 0 ||
+	    io_stat(dirfd, name, &st) < 0)
 		return;
-	prefix = strndup(name, len - strlen(INDEX));
-	if (!prefix || io_stat(dirfd, name, &st) < 0)
-		return;
-	r = bundle_open(dirfd, prefix, NULL, &b);
+	r = open_checkpoint(dirfd, beside, &b, &now);
 	/* A first index that never got its name, and not one that lost it. */
 	if (r == -ENOENT && (ino == 0 || ino == st.st_ino)) {
 		remove_file(dirfd, name);
@@ -51,10 +77,18 @@ static void remove_one(int dirfd, const char *name, size_t len, uint64_t ino)
 	}
 	if (r < 0 || bundle_writable(b, &reason) < 0)
 		return;
-	if (ino && ino != st.st_ino && !is_older(&st, bundle_stat(b))) {
-		log_warning("%s: left by a crash, and newer than the index of "
-			    "%s: look which one you want, and remove the other",
-			    name, prefix);
+	/* What was exchanged out was a link, and what it leads to is still there. */
+	if (io_stat_link(dirfd, name, &st) == 0 && S_ISLNK(st.st_mode)) {
+		remove_file(dirfd, name);
+		return;
+	}
+	if (io_stat(dirfd, name, &st) < 0)
+		return;
+	if (ino && ino != st.st_ino && !is_older(&st, &now)) {
+		log_warning("%s: left by a crash, and newer than %s%s: look "
+			    "which one you want, and remove the other",
+			    name, is_index(beside, len) ? "the index " : "",
+			    beside);
 		return;
 	}
 	remove_file(dirfd, name);

@@ -1,11 +1,16 @@
 """DESIGN 8: damage stays where it is, and says EIO."""
 import os
 import stat
+import time
 
+import numpy as np
 import pytest
 
 import disk
+import jobs
 import mounts
+import sstable
+import tensors
 import tree
 from mounts import wait_until
 from writing import save
@@ -175,6 +180,21 @@ def test_a_damaged_index(shop, source, what):
     assert disk.digest(source) == before
 
 
+def test_an_index_that_may_still_be_written_fills_no_log(shop, source):
+    """It is looked at again and again for two seconds: one line then, and one when it stays so."""
+    mount = shop.mount(source)
+    index = source / (STEP + ".index")
+    whole = bytearray(index.read_bytes())
+    whole[60] ^= 1
+    index.write_bytes(whole)
+    mount.mark()
+    for _ in range(30):
+        assert tree.error_of(tree.read, mount / STEP / "nothing") in ("EAGAIN", "EIO", "ENOENT")
+        time.sleep(0.1)
+    assert tree.error_of(os.listdir, mount / STEP) == "EIO"
+    assert 1 <= len(mount.news(1, expect=1)) <= 2, mount.news()
+
+
 def test_a_repaired_index_is_seen(shop, source):
     """A damaged checkpoint that somebody replaces is read again."""
     index = source / (STEP + ".index")
@@ -229,3 +249,66 @@ def write_durably(path, content):
     with open(path, "wb", buffering=0) as f:
         f.write(content)
         os.fsync(f.fileno())
+
+
+def spoil(prefix, key):
+    """Another bit in the middle of a value."""
+    entry = disk.Snapshot(prefix).entries[key]
+    with open(str(prefix) + ".data-00000-of-00001", "r+b") as f:
+        at = entry.offset + entry.size // 2
+        byte = os.pread(f.fileno(), 1, at)[0]
+        os.pwrite(f.fileno(), bytes([byte ^ 1]), at)
+
+
+def into(kind, source, judge, items):
+    """A checkpoint whose values are encoded when they are stored: {key: uint8 value}."""
+    if kind == "v1":
+        judge.save_slices(source / "ckpt", "V1", [(k, "", v) for k, v in items.items()])
+        return
+    made = sstable.BundleBuilder()
+    for key, value in sorted(items.items()):
+        half = len(value) // 2
+        slices = [((0, half),), ((half, len(value) - half),)] if kind == "partitioned" else []
+        for extents in slices:
+            made.add_slice(key.encode(), sstable.DT["uint8"], [len(value)], extents,
+                           value[extents[0][0]:sum(extents[0])].tobytes())
+        if not slices:
+            made.add(key.encode(), sstable.DT["uint8"], [len(value)], value.tobytes())
+    header = sstable.header_proto(1, 1) if kind == "big-endian" else None
+    (source / "ckpt.index").write_bytes(made.index(header=header) if header else made.index())
+    (source / "ckpt.data-00000-of-00001").write_bytes(made.data)
+
+
+@pytest.mark.sanitized
+@pytest.mark.parametrize("kind", ["v1", "big-endian", "partitioned"])
+def test_a_copy_of_a_damaged_value_is_not_a_sound_one(shop, judge, kind):
+    """What is encoded gets a checksum of its own: cp fails, and other values are stored."""
+    source = shop.directory / "runs"
+    source.mkdir()
+    old, new = ({k: np.full(20000, i, "u1") for k in "vw"} for i in (1, 2))
+    judge.save(source / "from", new)
+    spoil(source / "from", b"w")
+    into(kind, source, judge, old)
+    mount = shop.mount(source)
+    status, said = jobs.cp(mount / "from/w", mount / "ckpt/w")
+    assert status and "Input/output error" in said
+    assert jobs.cp(mount / "from/v", mount / "ckpt/v") == (0, "")
+    jobs.fsync(mount / "ckpt/v")
+    mount.unmount()
+    found = tensors.read(source / "ckpt").tensors
+    assert found[b"v"].value == new["v"].tobytes()
+    assert found[b"w"].value == old["w"].tobytes()
+
+
+def test_a_small_write_into_a_damaged_value_leaves_it_damaged(shop, judge):
+    """Also where all of it is stored anew, with a checksum of its own."""
+    source = shop.directory / "runs"
+    source.mkdir()
+    into("big-endian", source, judge, {"w": np.full(200000, 1, "u1")})
+    spoil(source / "ckpt", b"w")
+    mount = shop.mount(source)
+    fd = os.open(mount / "ckpt/w", os.O_RDWR)
+    assert "EIO" in [tree.error_of(os.pwrite, fd, b"abc", 5), tree.error_of(os.close, fd)]
+    mount.unmount()
+    with pytest.raises(sstable.TableError, match="checksum"):
+        sstable.Bundle(str(source / "ckpt")).value(b"w")

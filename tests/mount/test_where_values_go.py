@@ -135,17 +135,20 @@ def test_an_emptied_checkpoint_that_was_saved_anew_is_not_removed(shop, judge, s
     tree.error_of(jobs.fsync, mount / "c/w")  # tells that removals were overtaken
 
 
-def test_a_v1_checkpoint_is_renamed(shop, fixture_copy):
-    """It shows the same under its new name, and still says that it is not written to."""
+def test_a_v1_checkpoint_is_renamed(shop, judge, fixture_copy):
+    """It shows the same under its new name, and is written to under that."""
     source = fixture_copy("v1_tf1_adam")
     mount = shop.mount(source)
     before = sorted(os.listdir(mount / "model.ckpt-2"))
     os.rename(mount / "model.ckpt-2", mount / "best")
     time.sleep(0.1)
     assert sorted(os.listdir(mount / "best")) == before
-    assert tree.error_of(os.mkdir, mount / "best/new") == "EOPNOTSUPP"
     assert b"V1" in tree.read(mount / ".weightfs/status")
     assert (source / "best").exists() and (source / "best.meta").exists()
+    os.mkdir(mount / "best/new")
+    jobs.run(mount / "best", "cp " + before[0] + " new/copy")
+    mount.unmount()
+    assert b"new/copy" in judge.v1_load(source / "best")
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="mounting a tmpfs needs root")
