@@ -39,6 +39,16 @@ static void put_lost_locked(struct checkpoint *cp, struct edit *lost,
 	cp->config->dirty(cp->config->arg, cp, delay_ms);
 }
 
+/* Whoever syncs one of them has to hear of it, whoever else was told before. */
+static void tell_variables(struct edit *lost, int why)
+{
+	if (edit_sort(lost) < 0)
+		return;
+	for (size_t i = 0; i < edit_count(lost); i++)
+		if (edit_variable(lost, i))
+			variable_set_loss(edit_variable(lost, i), why);
+}
+
 void checkpoint_give_up_edit_locked(struct checkpoint *cp, int why)
 {
 	size_t n = edit_count(pending_edit(cp->pending));
@@ -56,6 +66,7 @@ void checkpoint_give_up_edit_locked(struct checkpoint *cp, int why)
 	cp->lost_why = why;
 	cp->failure = cp->stale_told ? 0 : why;
 	cp->stale_told = false;
+	tell_variables(pending_edit(cp->pending), why);
 	if (why == -ESTALE && n)
 		put_lost_locked(cp, pending_take(cp->pending), 0);
 	pending_clear(cp->pending);
@@ -333,8 +344,12 @@ static int settle(struct checkpoint *cp, struct variable *v)
 int checkpoint_sync(struct checkpoint *cp, struct variable *v)
 {
 	int r = v ? settle(cp, v) : 0;
+	int loss;
 
-	return r < 0 ? r : commit_until(cp, clock_ms(), true);
+	if (r == 0)
+		r = commit_until(cp, clock_ms(), true);
+	loss = v ? variable_take_loss(v) : 0;
+	return r < 0 ? r : loss;
 }
 
 int checkpoint_abort(struct checkpoint *cp)

@@ -87,6 +87,21 @@ struct entry *variable_entry(struct variable *v)
 	return v->entry ? entry_ref(v->entry) : NULL;
 }
 
+void variable_set_loss(struct variable *v, int why)
+{
+	LOCK_SCOPE(&v->lock);
+	v->loss = why;
+}
+
+int variable_take_loss(struct variable *v)
+{
+	LOCK_SCOPE(&v->lock);
+	int loss = v->loss;
+
+	v->loss = 0;
+	return loss;
+}
+
 bool variable_dead(struct variable *v)
 {
 	LOCK_SCOPE(&v->lock);

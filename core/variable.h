@@ -85,6 +85,10 @@ int variable_type(struct variable *v, struct type *ret);
 /* What a new variable is to be, if its bytes fit it; copied. */
 int variable_remember(struct variable *v, const struct type *t);
 
+/* What was taken over of it did not come to the disk, and never will; told once. */
+void variable_set_loss(struct variable *v, int why);
+int variable_take_loss(struct variable *v);
+
 bool variable_dead(struct variable *v);
 void variable_kill(struct variable *v);
 

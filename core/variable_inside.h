@@ -25,6 +25,7 @@ struct variable {
 	struct value *value;     /* what reads `entry`, once somebody did */
 	struct draft draft;      /* what is written and not taken over */
 	struct variable *former; /* see variable_succeed() */
+	int loss;                /* see variable_set_loss() */
 	int fault;        /* why `entry` cannot be read, once that was said */
 	unsigned writers; /* open handles that write */
 	unsigned links;

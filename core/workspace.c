@@ -248,6 +248,8 @@ static void restore(struct workspace *ws, struct node *n, struct variable *v,
 
 	variable_set_stored(former, true);
 	(void)variable_take_aside(former, v);
+	/* Sidecars may have been written since, for the bytes that were refused. */
+	(void)variable_add_declared(v, former);
 	tree_lead(workspace_tree(ws), n, former);
 	if (node_put_key(n, &key) < 0 ||
 	    variable_rename(former, buf_span(&key)) < 0)

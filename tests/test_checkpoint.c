@@ -184,6 +184,25 @@ static void what_did_not_change_lives_on(void **state)
 	assert_true(variable_dead(b));
 }
 
+static void every_sync_of_what_was_overtaken_is_told(void **state)
+{
+	CLEANUP(mount_release) struct mount m;
+	CLEANUP(variable_unrefp) struct variable *a = NULL;
+	CLEANUP(variable_unrefp) struct variable *b = NULL;
+
+	(void)state;
+	mount_pairs(&m);
+	a = variable(&m, "a");
+	b = variable(&m, "b");
+	assert_int_equal(write_all(&m, a, "ONE"), 0);
+	assert_int_equal(write_all(&m, b, "TWO"), 0);
+	make_bundle(m.where.fd, 3, pairs);
+	assert_int_equal(checkpoint_refresh(m.cp), 0);
+	assert_int_equal(checkpoint_sync(m.cp, a), -ESTALE);
+	assert_int_equal(checkpoint_sync(m.cp, b), -ESTALE);
+	assert_int_equal(checkpoint_sync(m.cp, b), 0);
+}
+
 static void replacement_wins_over_what_was_not_committed(void **state)
 {
 	CLEANUP(mount_release) struct mount m;
@@ -440,6 +459,7 @@ int main(void)
 		cmocka_unit_test(read_only_mount_refuses_writers),
 		cmocka_unit_test(replaced_checkpoint_brings_new_variables),
 		cmocka_unit_test(what_did_not_change_lives_on),
+		cmocka_unit_test(every_sync_of_what_was_overtaken_is_told),
 		cmocka_unit_test(replacement_wins_over_what_was_not_committed),
 		cmocka_unit_test(deleted_checkpoint_is_gone),
 		cmocka_unit_test(half_written_index_is_waited_for),
