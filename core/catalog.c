@@ -19,7 +19,10 @@ struct catalog {
 	struct bundle *disk;
 	struct variable **variables; /* of the entries of `disk`, in order */
 	struct tree *tree;
-	bool objects;
+	bool objects;          /* whose names these are */
+	struct objects *graph; /* the present one; NULL if it cannot be changed */
+	uint64_t adoptions;
+	size_t n_given; /* objects that the graph had when it came */
 	struct stat first;
 };
 
@@ -69,6 +72,7 @@ void catalog_free(struct catalog *c)
 	tree_free(c->tree);
 	drop_variables(c->variables, count(c));
 	bundle_unref(c->disk);
+	objects_free(c->graph);
 	free(c);
 }
 
@@ -90,6 +94,30 @@ struct tree *catalog_tree(const struct catalog *c)
 bool catalog_objects(const struct catalog *c)
 {
 	return c->objects;
+}
+
+struct objects *catalog_graph(const struct catalog *c)
+{
+	return c->graph;
+}
+
+void catalog_set_graph(struct catalog *c, struct objects *graph)
+{
+	objects_free(c->graph);
+	c->graph = graph;
+	c->objects = graph;
+	c->n_given = graph ? objects_count(graph) : 0;
+	c->adoptions++;
+}
+
+size_t catalog_given(const struct catalog *c)
+{
+	return c->n_given;
+}
+
+uint64_t catalog_adoptions(const struct catalog *c)
+{
+	return c->adoptions;
 }
 
 const struct stat *catalog_first(const struct catalog *c)
@@ -172,13 +200,11 @@ static int carry(const struct catalog *c, const struct bundle *next,
 	return 0;
 }
 
-/* The object graph, if there is one that can be used. */
-static int read_graph(const struct catalog *c, const struct bundle *b,
-		      struct graph **ret)
+/* The bytes of an object graph, which are in `ret`; none if it is something else. */
+static int read_graph_bytes(const struct catalog *c, struct entry *e,
+			    struct reading *ret)
 {
-	struct entry *e = bundle_find(b, span_of(GRAPH_KEY));
 	CLEANUP(value_unrefp) struct value *v = NULL;
-	struct reading reading = { 0 };
 	int r;
 
 	if (!e || c->config->raw || entry_dtype(e) != DT_STRING ||
@@ -186,9 +212,25 @@ static int read_graph(const struct catalog *c, const struct bundle *b,
 		return 0;
 	r = value_new(e, c->label, true, &v);
 	if (r == 0)
-		r = value_read(v, value_size(v), 0, &reading);
-	if (r == 0)
-		r = graph_parse((struct span){ reading.data, reading.n }, ret);
+		r = value_read(v, value_size(v), 0, ret);
+	return r;
+}
+
+/* Both to lay out names and to change them; neither if it cannot be used. */
+static int read_graph(const struct catalog *c, struct entry *e,
+		      struct graph **ret, struct objects **ret_objects)
+{
+	struct reading reading = { 0 };
+	struct span bytes;
+	int r = read_graph_bytes(c, e, &reading);
+
+	bytes = (struct span){ reading.data, reading.n };
+	if (r == 0 && reading.value && ret)
+		r = graph_parse(bytes, ret);
+	if (r == 0 && reading.value)
+		r = objects_parse(bytes, ret_objects);
+	if (r == -EIO && ret && *ret)
+		r = 0; /* one without objects: it has names, and stays as it is */
 	reading_release(&reading);
 	if (r == 0 || r == -ENOMEM)
 		return r;
@@ -196,6 +238,13 @@ static int read_graph(const struct catalog *c, const struct bundle *b,
 		  "under their keys",
 		  c->label);
 	return 0;
+}
+
+int catalog_read_graph(const struct catalog *c, struct entry *e,
+		       struct objects **ret)
+{
+	*ret = NULL;
+	return read_graph(c, e, NULL, ret);
 }
 
 /* Who lost the last name is dead. */
@@ -225,22 +274,24 @@ int catalog_adopt(struct catalog *c, struct bundle *next,
 {
 	size_t n = bundle_count(next);
 	struct variable **variables = calloc(n + 1, sizeof(struct variable *));
-	struct graph *graph = NULL;
+	CLEANUP(objects_freep) struct objects *objects = NULL;
+	CLEANUP(graph_freep) struct graph *graph = NULL;
 	int r = variables ? carry(c, next, overwritten, arg, variables)
 			  : -ENOMEM;
 
 	if (r == 0)
-		r = read_graph(c, next, &graph);
+		r = read_graph(c, bundle_find(next, span_of(GRAPH_KEY)), &graph,
+			       &objects);
 	if (r == 0)
 		r = node_each_variable(tree_root(c->tree), unkeep_stored, NULL);
 	if (r == 0)
 		r = layout_put(c->tree, next, variables, graph);
-	c->objects = graph;
-	graph_free(graph);
 	if (r < 0) {
 		drop_variables(variables, n);
 		return r;
 	}
+	catalog_set_graph(c, STEAL(objects));
+	c->objects = graph;
 	bury(c);
 	drop_variables(c->variables, count(c));
 	if (!c->disk)

@@ -12,6 +12,7 @@
 
 #include "core/bundle.h"
 #include "core/edit.h"
+#include "core/objects.h"
 #include "core/tree.h"
 #include "core/variable.h"
 
@@ -29,6 +30,19 @@ struct bundle *catalog_bundle(const struct catalog *c);
 struct tree *catalog_tree(const struct catalog *c);
 /* Whether its names are those of an object graph. */
 bool catalog_objects(const struct catalog *c);
+/*
+ * That graph as it is now, borrowed; NULL if there is none, or it cannot be changed.
+ * catalog_set_graph() takes over another one; catalog_adopt() reads that of the disk.
+ */
+struct objects *catalog_graph(const struct catalog *c);
+void catalog_set_graph(struct catalog *c, struct objects *graph);
+/* How many objects it had when it came: later ones were made here. */
+size_t catalog_given(const struct catalog *c);
+/* How often there was another graph. */
+uint64_t catalog_adoptions(const struct catalog *c);
+/* Reads a graph from its entry; NULL after a log line if it is none. */
+int catalog_read_graph(const struct catalog *c, struct entry *e,
+		       struct objects **ret);
 /* The index as it was when first seen: whose files these are, and how old. */
 const struct stat *catalog_first(const struct catalog *c);
 

@@ -252,7 +252,8 @@ int checkpoint_commit_all_locked(struct checkpoint *cp, uint64_t until)
 	keep_lost_locked(cp);
 	while (cp->committing)
 		(void)pthread_cond_wait(&cp->commit_ended, &cp->lock);
-	pending_ripen(cp->pending, catalog_bundle(cp->catalog), until);
+	pending_ripen(cp->pending, catalog_bundle(cp->catalog), until, NULL,
+		      NULL);
 	wanted = pending_changes(cp->pending);
 	while (r == 0 && cp->committed < wanted) {
 		if (cp->committing)

@@ -46,6 +46,7 @@ struct node {
 	const object *proto;
 	bool is_variable;
 	struct span key; /* a variable's */
+	struct span full_name;
 	bool reached;
 	/* Once it is reached: its first place, and how deep that is. */
 	size_t item;
@@ -57,6 +58,7 @@ struct slot {
 	size_t optimizer; /* an item, or GRAPH_ROOT */
 	struct span name;
 	struct span key;
+	struct span full_name;
 	size_t order; /* among all, as they were read */
 };
 
@@ -138,6 +140,7 @@ static void find_value(const object *o, struct node *ret)
 			continue;
 		ret->is_variable = true;
 		ret->key = span_of_bytes(a->checkpoint_key);
+		ret->full_name = span_of_bytes(a->full_name);
 	}
 }
 
@@ -225,6 +228,7 @@ static int lay_out_edge(struct layout *l, const struct node *parent,
 	if (child->is_variable) {
 		item.kind = GRAPH_VARIABLE;
 		item.key = child->key;
+		item.full_name = child->full_name;
 	} else if (child->reached) {
 		item.kind = GRAPH_LINK;
 		item.target = child->item;
@@ -283,6 +287,7 @@ static void collect_slot(struct layout *l, const struct node *optimizer,
 		.optimizer = optimizer->item,
 		.name = span_of_bytes(r->slot_name),
 		.key = slot->key,
+		.full_name = slot->full_name,
 		.order = l->n_slots,
 	};
 	l->n_slots++;
@@ -406,6 +411,7 @@ static int lay_out_slot(struct layout *l, const struct slot *slot)
 		.kind = GRAPH_VARIABLE,
 		.name = slot->name,
 		.key = slot->key,
+		.full_name = slot->full_name,
 	};
 
 	if (l->graph->n + n + 1 > l->max_items)

@@ -51,8 +51,9 @@ struct graph_item {
 	 * variable, it stands in the variable's companion directory.
 	 */
 	size_t parent;
-	struct span name; /* of the edge, raw */
-	struct span key;  /* a variable's: where its value is */
+	struct span name;      /* of the edge, raw */
+	struct span key;       /* a variable's: where its value is */
+	struct span full_name; /* a variable's: what the program called it */
 	size_t target; /* a link's: the directory it leads to, or GRAPH_ROOT */
 };
 

@@ -20,8 +20,42 @@ void node_unref(struct node *n)
 	variable_unref(n->variable);
 	node_unref(n->target);
 	free(n->children);
+	buf_release(&n->text);
 	free(n->own);
 	free(n);
+}
+
+void node_enlist(struct node *n)
+{
+	struct node **first = n->variable ? variable_names(n->variable) : NULL;
+
+	if (!first)
+		return;
+	n->prev_name = NULL;
+	n->next_name = *first;
+	if (*first)
+		(*first)->prev_name = n;
+	*first = n;
+}
+
+void node_delist(struct node *n)
+{
+	struct node **first = n->variable ? variable_names(n->variable) : NULL;
+
+	if (!first || (*first != n && !n->prev_name))
+		return;
+	if (*first == n)
+		*first = n->next_name;
+	if (n->prev_name)
+		n->prev_name->next_name = n->next_name;
+	if (n->next_name)
+		n->next_name->prev_name = n->prev_name;
+	n->next_name = n->prev_name = NULL;
+}
+
+struct node *node_next_name(struct variable *v, struct node *after)
+{
+	return after ? after->next_name : *variable_names(v);
 }
 
 int node_add_child(struct node *parent, struct node *n)
@@ -59,6 +93,11 @@ struct variable *node_variable(const struct node *n)
 struct node *node_parent(const struct node *n)
 {
 	return n->parent;
+}
+
+struct node *node_target(const struct node *link)
+{
+	return link->target;
 }
 
 bool node_dead(const struct node *n)
@@ -109,13 +148,22 @@ int node_put_target(const struct node *link, struct buf *out)
 {
 	size_t up = depth_of(link);
 
-	if (link->target->dead)
+	const struct node *to = link->target;
+
+	if (link->text.len && (!to || to->dead)) {
+		buf_put(out, link->text.data, link->text.len);
+		return buf_error(out);
+	}
+	if (!to || (to->dead && !to->text.len))
 		return -ENOENT;
 	for (size_t i = 1; i < up; i++)
 		buf_printf(out, "../");
-	if (link->target->parent)
-		return node_put_path(link->target, out);
-	buf_printf(out, ".");
+	if (to->parent)
+		return node_put_path(to, out);
+	if (to->dead)
+		buf_put(out, to->text.data, to->text.len);
+	else
+		buf_printf(out, ".");
 	return buf_error(out);
 }
 
@@ -167,6 +215,17 @@ void node_set_ghost(struct node *n, bool ghost)
 	n->ghost = ghost;
 	if (n->parent)
 		n->parent->n_ghosts += ghost ? 1 : -(size_t)1;
+}
+
+unsigned node_awaits(const struct node *n, pid_t maker)
+{
+	return n->maker == maker ? n->awaits : 0;
+}
+
+void node_await(struct node *n, pid_t maker, unsigned sidecars)
+{
+	n->maker = maker;
+	n->awaits = (uint8_t)sidecars;
 }
 
 uint64_t node_since(const struct node *n)
@@ -241,8 +300,8 @@ int node_put_key(const struct node *n, struct buf *out)
 }
 
 /* Without recursion, since trees may be as deep as a file is long. */
-int node_each_variable(struct node *scope,
-		       int (*each)(void *arg, struct node *n), void *arg)
+static int each_file(struct node *scope, enum node_kind kind,
+		     int (*each)(void *arg, struct node *n), void *arg)
 {
 	struct node *at = scope;
 	uint64_t place = 0;
@@ -258,7 +317,7 @@ int node_each_variable(struct node *scope,
 			continue;
 		}
 		if (child) {
-			if (child->kind == NODE_VARIABLE && !child->ghost)
+			if (child->kind == kind && !child->ghost)
 				r = each(arg, child);
 			place = next + 1;
 			continue;
@@ -269,4 +328,16 @@ int node_each_variable(struct node *scope,
 		at = at->parent;
 	}
 	return r;
+}
+
+int node_each_variable(struct node *scope,
+		       int (*each)(void *arg, struct node *n), void *arg)
+{
+	return each_file(scope, NODE_VARIABLE, each, arg);
+}
+
+int node_each_link(struct node *scope, int (*each)(void *arg, struct node *n),
+		   void *arg)
+{
+	return each_file(scope, NODE_LINK, each, arg);
 }

@@ -11,7 +11,9 @@
 #define GATHER_MS UINT64_C(4000)
 
 struct doom {
-	struct span key; /* of `bytes` */
+	struct span id;  /* of `bytes`: the key, or what stands for a bond */
+	struct span key; /* of `bytes`: what goes, if that is known */
+	bool bond;
 	uint64_t due;
 	uint8_t bytes[];
 };
@@ -27,7 +29,7 @@ static int compare_keys(const void *a, const void *b)
 {
 	const struct doom *da = a, *db = b;
 
-	return span_compare(da->key, db->key);
+	return span_compare(da->id, db->id);
 }
 
 int pending_new(struct pending **ret)
@@ -80,6 +82,11 @@ void pending_clear(struct pending *p)
 	p->n = 0;
 }
 
+void pending_touch(struct pending *p)
+{
+	p->changes++;
+}
+
 int pending_put(struct pending *p, struct entry *entry, struct variable *v)
 {
 	p->changes++;
@@ -96,18 +103,32 @@ int pending_remove(struct pending *p, struct span key)
 	return r;
 }
 
-int pending_doom(struct pending *p, struct span key, uint64_t due)
+/* One block of memory; the key is `id` itself, unless it is a bond. */
+static struct doom *doom_new(struct span id, bool bond, struct span key)
 {
-	struct doom *d = malloc(sizeof(*d) + key.len);
+	size_t extra = bond ? key.len : 0;
+	struct doom *d = malloc(sizeof(*d) + id.len + extra);
+
+	if (!d)
+		return NULL;
+	if (id.len)
+		memcpy(d->bytes, id.data, id.len);
+	if (extra)
+		memcpy(d->bytes + id.len, key.data, extra);
+	d->id = (struct span){ d->bytes, id.len };
+	d->key = bond ? (struct span){ d->bytes + id.len, extra } : d->id;
+	d->bond = bond;
+	return d;
+}
+
+static int enter(struct pending *p, struct doom *d, uint64_t due)
+{
 	struct doom **at;
 
 	if (!d)
 		return -ENOMEM;
-	if (key.len)
-		memcpy(d->bytes, key.data, key.len);
-	d->key = (struct span){ d->bytes, key.len };
 	d->due = due;
-	(void)pending_rescue(p, key);
+	(void)pending_rescue(p, d->id);
 	at = tsearch(d, &p->by_key, compare_keys);
 	if (!at) {
 		free(d);
@@ -117,9 +138,20 @@ int pending_doom(struct pending *p, struct span key, uint64_t due)
 	return 0;
 }
 
+int pending_doom(struct pending *p, struct span key, uint64_t due)
+{
+	return enter(p, doom_new(key, false, key), due);
+}
+
+int pending_doom_bond(struct pending *p, struct span bond, struct span key,
+		      uint64_t due)
+{
+	return enter(p, doom_new(bond, true, key), due);
+}
+
 bool pending_rescue(struct pending *p, struct span key)
 {
-	struct doom wanted = { .key = key };
+	struct doom wanted = { .id = key };
 	struct doom **at = tfind(&wanted, &p->by_key, compare_keys);
 	struct doom *d = at ? *at : NULL;
 
@@ -172,7 +204,8 @@ static bool is_ripe(struct doom *const *all, size_t n, uint64_t now)
 	return oldest <= now && (!more || now - oldest >= GATHER_MS);
 }
 
-void pending_ripen(struct pending *p, const struct bundle *disk, uint64_t now)
+void pending_ripen(struct pending *p, const struct bundle *disk, uint64_t now,
+		   void (*cut)(void *arg, struct span bond), void *arg)
 {
 	CLEANUP(free_ptr) struct doom **all = gather_all(p);
 	size_t n = p->n;
@@ -184,11 +217,13 @@ void pending_ripen(struct pending *p, const struct bundle *disk, uint64_t now)
 
 		if (d->due > now)
 			continue;
-		if ((disk && bundle_find(disk, d->key)) ||
-		    edit_find(p->edit, d->key))
+		if (d->bond)
+			cut(arg, d->id);
+		if (!d->bond && ((disk && bundle_find(disk, d->key)) ||
+				 edit_find(p->edit, d->key)))
 			(void)pending_remove(p, d->key);
 		else
-			(void)pending_rescue(p, d->key);
+			(void)pending_rescue(p, d->id);
 	}
 }
 
@@ -199,6 +234,7 @@ int pending_each_doomed(struct pending *p,
 	int r = all ? 0 : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < p->n; i++)
-		r = each(arg, all[i]->key);
+		if (all[i]->key.len)
+			r = each(arg, all[i]->key);
 	return r;
 }

@@ -222,6 +222,7 @@ int tree_put_scope(struct tree *t, struct node *parent, struct span component,
 			node_unref(STEAL(put.node));
 	}
 	if (r == 0) {
+		node_set_ghost(put.node, false);
 		put.node->generation = t->generation;
 		tree_settle_dot(t, parent, put.node->name);
 		*ret = put.node;
@@ -239,10 +240,12 @@ void tree_lead_node(struct tree *t, struct node *n, struct variable *v,
 
 	if (n->ghost)
 		n->since = 0;
+	node_delist(n);
 	n->shows = v ? SHOWS_ALL : SHOWS_VALUE;
 	n->kind = v ? NODE_VARIABLE : NODE_LINK;
 	n->variable = v ? variable_ref(v) : NULL;
 	n->target = target ? node_ref(target) : NULL;
+	node_enlist(n);
 	if (v)
 		variable_add_link(v, 1);
 	else if (n->id == 0)
@@ -288,10 +291,12 @@ int tree_put_file(struct tree *t, struct node *parent, const struct put *put,
 		return -ENOMEM;
 	tree_lead_node(t, n, v, target);
 	r = tree_enter(t, parent, n);
-	if (r < 0)
+	if (r < 0) {
+		node_delist(n);
 		node_unref(n);
-	else
+	} else {
 		*ret = n;
+	}
 	return r;
 }
 
@@ -338,7 +343,11 @@ void tree_leave(struct tree *t, struct node *n)
 	if (n->variable && !n->ghost)
 		variable_add_link(n->variable, -1);
 	n->parent->n_ghosts -= n->ghost;
+	node_delist(n);
 	tree_tell(t, n);
+	/* Links to it say where it was; without memory they say nothing. */
+	if (n->kind == NODE_SCOPE && atomic_load(&n->refs) > 1)
+		(void)node_put_path(n, &n->text);
 	n->dead = true;
 	n->parent = NULL;
 	node_unref(n);

@@ -84,6 +84,14 @@ int tree_make_scope(struct tree *t, struct node *parent, struct span component,
 int tree_make_variable(struct tree *t, struct node *parent,
 		       struct span component, struct variable *v,
 		       unsigned shows, struct node **ret);
+/*
+ * As tree_put_link(), for a link that is made through the mount and kept; `target` may be
+ * NULL, and while it is, or is dead, the link holds `text`.  -EEXIST.
+ */
+int tree_make_link(struct tree *t, struct node *parent, struct span component,
+		   struct node *target, struct span text, struct node **ret);
+/* A link that was made leads to `target`, which had not been there. */
+void tree_aim(struct node *link, struct node *target);
 /* The name goes: of a scope that has no live children, of a link, of a ghost. */
 void tree_remove(struct tree *t, struct node *n);
 /*
@@ -91,7 +99,14 @@ void tree_remove(struct tree *t, struct node *n);
  * one that looks like it.
  */
 void tree_bury(struct tree *t, struct node *n, struct variable *rest);
-/* A scope goes elsewhere, with all that is in it; the name there is free. */
+/* A scope goes with all that is below it, live or not. */
+void tree_drop(struct tree *t, struct node *scope);
+/*
+ * An empty scope that nothing lists, as NAME.d, at a place that a scope has just left: who
+ * moves all names one by one finds it.  A ghost, like that of a variable.
+ */
+void tree_linger(struct tree *t, struct node *parent, struct span component);
+/* A scope, or a link, goes elsewhere, with all that is in it; the name there is free. */
 int tree_move(struct tree *t, struct node *n, struct node *parent,
 	      struct span component, bool dotted);
 /*
@@ -112,7 +127,13 @@ void tree_lead_all(struct tree *t, struct variable *from, struct variable *to);
 unsigned node_shows(const struct node *n);
 void tree_show(struct tree *t, struct node *n, unsigned shows);
 bool node_ghost(const struct node *n);
-/* Milliseconds, as the caller counts them: when it became a ghost, or hid a sidecar. */
+/* The sidecars that show, and that who has copied the value may yet make. */
+unsigned node_awaits(const struct node *n, pid_t maker);
+void node_await(struct node *n, pid_t maker, unsigned sidecars);
+/*
+ * Milliseconds, as the caller counts them: when it became a ghost, hid a sidecar, or was
+ * made.
+ */
 uint64_t node_since(const struct node *n);
 void node_set_since(struct node *n, uint64_t since);
 /* It is not on disk: a new state of that does not remove it. */
@@ -132,6 +153,9 @@ int node_put_key(const struct node *n, struct buf *out);
  */
 int node_each_variable(struct node *scope,
 		       int (*each)(void *arg, struct node *n), void *arg);
+/* The same for links. */
+int node_each_link(struct node *scope, int (*each)(void *arg, struct node *n),
+		   void *arg);
 
 struct node *node_ref(struct node *n);
 void node_unref(struct node *n);
@@ -144,9 +168,20 @@ struct node *node_parent(const struct node *n);
 bool node_dead(const struct node *n);
 size_t node_children(const struct node *n); /* of a scope, ghosts among them */
 
+/*
+ * The nodes that have the variable, ghosts among them, the latest first: the one after
+ * `after`, or the first if that is NULL.
+ */
+struct node *node_next_name(struct variable *v, struct node *after);
+/* Where a link leads; NULL if it was made and leads nowhere yet. */
+struct node *node_target(const struct node *link);
+
 /* The name as it shows, with `.d` where it has that. */
 void node_put_name(const struct node *n, struct buf *out);
-/* The path a link holds: relative, from its own directory. */
+/*
+ * The path a link holds: relative, from its own directory.  If what it leads to has gone,
+ * where that was.
+ */
 int node_put_target(const struct node *link, struct buf *out);
 /* The path from the root of the tree; empty for the root. */
 int node_put_path(const struct node *n, struct buf *out);

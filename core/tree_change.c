@@ -6,10 +6,13 @@
 int tree_make_scope(struct tree *t, struct node *parent, struct span component,
 		    bool dotted, struct node **ret)
 {
+	struct node *there = tree_find_scope(t, parent, component);
 	int r;
 
-	if (tree_find_scope(t, parent, component))
+	if (there && !there->ghost)
 		return -EEXIST;
+	if (there)
+		tree_remove(t, there);
 	r = tree_put_scope(t, parent, component, ret);
 	if (r < 0)
 		return r;
@@ -60,7 +63,9 @@ void tree_bury(struct tree *t, struct node *n, struct variable *rest)
 	struct variable *old = n->variable;
 
 	variable_add_link(old, -1);
+	node_delist(n);
 	n->variable = variable_ref(rest);
+	node_enlist(n);
 	node_set_ghost(n, true);
 	n->kept = false;
 	n->generation = t->generation - 1;
@@ -104,9 +109,10 @@ int tree_move(struct tree *t, struct node *n, struct node *parent,
 {
 	struct put put = { 0 };
 	struct node *old = n->parent;
-	int r = tree_find_put(t, parent, true, component, false, &put);
+	int r = tree_find_put(t, parent, n->kind == NODE_SCOPE, component,
+			      false, &put);
 
-	if (r == 0 && put.node && put.node != n)
+	if (r == 0 && put.node && put.node != n && !put.node->ghost)
 		r = -EEXIST;
 	if (r == 0) {
 		detach(t, n);
@@ -168,27 +174,77 @@ void tree_lead(struct tree *t, struct node *n, struct variable *v)
 	tree_tell(t, n);
 }
 
-struct leading {
-	struct tree *tree;
-	struct variable *from;
-	struct variable *to;
-};
-
-static int lead_one(void *arg, struct node *n)
+void tree_lead_all(struct tree *t, struct variable *from, struct variable *to)
 {
-	struct leading *l = arg;
+	CLEANUP(variable_unrefp) struct variable *held = variable_ref(from);
+	struct node *n = node_next_name(held, NULL);
 
-	if (n->variable == l->from) {
-		tree_lead_node(l->tree, n, l->to, NULL);
-		tree_tell(l->tree, n);
+	while (n) {
+		struct node *next = node_next_name(held, n);
+
+		if (!n->ghost) {
+			tree_lead_node(t, n, to, NULL);
+			tree_tell(t, n);
+		}
+		n = next;
 	}
+}
+
+int tree_make_link(struct tree *t, struct node *parent, struct span component,
+		   struct node *target, struct span text, struct node **ret)
+{
+	struct put put = { 0 };
+	int r = tree_find_put(t, parent, false, component, false, &put);
+
+	if (r == 0 && put.node && !put.node->ghost)
+		r = -EEXIST;
+	if (r == 0)
+		r = tree_put_file(t, parent, &put, NULL, target, ret);
+	buf_release(&put.name);
+	if (r < 0)
+		return r;
+	(*ret)->kept = true;
+	buf_put(&(*ret)->text, text.data, text.len);
+	tree_settle_dot(t, parent, (*ret)->name);
 	return 0;
 }
 
-void tree_lead_all(struct tree *t, struct variable *from, struct variable *to)
+void tree_aim(struct node *link, struct node *target)
 {
-	struct leading l = { t, variable_ref(from), to };
+	node_unref(link->target);
+	link->target = node_ref(target);
+}
 
-	(void)node_each_variable(t->root, lead_one, &l);
-	variable_unref(l.from);
+/* Children before their parents, as sweep_all() has it. */
+void tree_drop(struct tree *t, struct node *scope)
+{
+	struct node *at = scope;
+
+	while (at != scope || scope->n_children > 0) {
+		struct node *child = at->n_children > 0
+					     ? at->children[at->n_children - 1]
+					     : NULL;
+		struct node *up = at->parent;
+
+		if (child && child->kind == NODE_SCOPE) {
+			at = child;
+		} else if (child) {
+			tree_remove(t, child);
+		} else {
+			tree_remove(t, at);
+			at = up;
+		}
+	}
+	tree_remove(t, scope);
+}
+
+void tree_linger(struct tree *t, struct node *parent, struct span component)
+{
+	struct node *n = tree_find_scope(t, parent, component);
+
+	if (n || tree_put_scope(t, parent, component, &n) < 0)
+		return;
+	tree_make_dotted(t, n);
+	n->generation = t->generation - 1;
+	node_set_ghost(n, true);
 }

@@ -17,9 +17,11 @@ struct node {
 	enum node_kind kind;
 	bool dotted; /* a scope that shows as NAME.d */
 	bool dead;
-	bool kept;           /* not on disk: outlives a new state of that */
-	bool ghost;          /* a variable had the name */
-	uint8_t shows;       /* which files of a variable */
+	bool kept;      /* not on disk: outlives a new state of that */
+	bool ghost;     /* a variable had the name */
+	uint8_t shows;  /* which files of a variable */
+	uint8_t awaits; /* see node_awaits() */
+	pid_t maker;
 	uint64_t since;      /* see node_since() */
 	unsigned generation; /* of the last put */
 	uint64_t id;         /* scopes and links; a variable has its own */
@@ -27,7 +29,11 @@ struct node {
 	struct node *parent; /* not counted: children go before it */
 	struct node *next;   /* in the same bucket */
 	struct variable *variable;
+	struct node *next_name; /* of that: all nodes that have it, ghosts too */
+	struct node *prev_name;
 	struct node *target;    /* of a link; counted */
+	struct buf text;        /* of a link that was made: what it is to hold;
+			      * of a scope that is dead: where it was */
 	struct node **children; /* of a scope, by place; counted */
 	size_t n_children;
 	size_t n_ghosts; /* among them */
@@ -84,6 +90,9 @@ void tree_tell(const struct tree *t, const struct node *n);
 /* Makes `n`, a variable or a link, lead to `v` or `target`. */
 void tree_lead_node(struct tree *t, struct node *n, struct variable *v,
 		    struct node *target);
+/* The node is one of the names of its variable, from now on, or not any more. */
+void node_enlist(struct node *n);
+void node_delist(struct node *n);
 /* One of `v` and `target` is NULL. */
 int tree_put_file(struct tree *t, struct node *parent, const struct put *put,
 		  struct variable *v, struct node *target, struct node **ret);

@@ -30,6 +30,7 @@ int variable_new(struct entry *e, struct span key, const char *label,
 	v->entry = e ? entry_ref(e) : NULL;
 	v->has_value = e;
 	v->stored = true;
+	v->loose = !e;
 	if (!e)
 		buf_put(&v->key, key.data, key.len);
 	if (buf_error(&v->key)) {
@@ -126,6 +127,11 @@ unsigned variable_links(struct variable *v)
 	return v->links;
 }
 
+struct node **variable_names(struct variable *v)
+{
+	return &v->names;
+}
+
 void variable_succeed(struct variable *v, struct variable *former)
 {
 	LOCK_SCOPE(&v->lock);
@@ -211,6 +217,18 @@ void variable_set_stored(struct variable *v, bool stored)
 {
 	LOCK_SCOPE(&v->lock);
 	v->stored = stored;
+}
+
+bool variable_loose(struct variable *v)
+{
+	LOCK_SCOPE(&v->lock);
+	return v->loose;
+}
+
+void variable_set_loose(struct variable *v, bool loose)
+{
+	LOCK_SCOPE(&v->lock);
+	v->loose = loose;
 }
 
 bool variable_is_new(struct variable *v)
@@ -410,7 +428,8 @@ int variable_stat(struct variable *v, enum facet facet, struct stat *st)
 
 	LOCK_SCOPE(&v->lock);
 	stat_attributes_locked(v, facet, st);
-	st->st_nlink = v->links;
+	/* Each name has sidecars of its own, which look the same. */
+	st->st_nlink = facet == FACET_VALUE || v->links == 0 ? v->links : 1;
 	return 0;
 }
 

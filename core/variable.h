@@ -22,6 +22,7 @@
 #include "core/type.h"
 #include "core/value.h"
 
+struct node;
 struct variable;
 
 /* Which of its files is meant; and what else a name may lead to. */
@@ -72,6 +73,10 @@ int variable_rename(struct variable *v, struct span key);
 bool variable_stored(struct variable *v);
 void variable_set_stored(struct variable *v, bool stored);
 
+/* Whether it is not in the object graph, if there is one: new ones are not. */
+bool variable_loose(struct variable *v);
+void variable_set_loose(struct variable *v, bool loose);
+
 /* Whether nothing was taken over yet. */
 bool variable_is_new(struct variable *v);
 /* Whether nobody said what it is: it is new, or was settled. */
@@ -95,6 +100,9 @@ void variable_kill(struct variable *v);
 /* The names it has in the tree: st_nlink. */
 void variable_add_link(struct variable *v, int change);
 unsigned variable_links(struct variable *v);
+
+/* For the tree: the first of the nodes that have it.  The checkpoint's lock covers it. */
+struct node **variable_names(struct variable *v);
 
 /* Length, blocks and links, and what chmod and the like have set, into `st`. */
 int variable_stat(struct variable *v, enum facet facet, struct stat *st);

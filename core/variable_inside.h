@@ -29,8 +29,10 @@ struct variable {
 	int fault;        /* why `entry` cannot be read, once that was said */
 	unsigned writers; /* open handles that write */
 	unsigned links;
-	bool stored;    /* has a name that is one of the checkpoint's */
-	bool has_value; /* of a new one: somebody made the file */
+	struct node *names; /* see variable_names() */
+	bool loose;         /* see variable_loose() */
+	bool stored;        /* has a name that is one of the checkpoint's */
+	bool has_value;     /* of a new one: somebody made the file */
 	bool dead;
 	bool mtime_kept; /* set while it was written: by who copies it, too */
 	struct attributes attributes;

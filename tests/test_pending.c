@@ -105,7 +105,7 @@ static void cleared_changes_are_void(void **state)
 	pending_clear(p);
 	assert_edit(p, "");
 	assert_int_equal(pending_doomed(p), 0);
-	pending_ripen(p, d.bundle, UINT64_MAX);
+	pending_ripen(p, d.bundle, UINT64_MAX, NULL, NULL);
 	assert_edit(p, "");
 }
 
@@ -117,9 +117,9 @@ static void doomed_key_goes_when_its_time_has_come(void **state)
 	(void)state;
 	disk_init(&d);
 	assert_int_equal(pending_doom(p, span_of("a"), 10), 0);
-	pending_ripen(p, d.bundle, 9);
+	pending_ripen(p, d.bundle, 9, NULL, NULL);
 	assert_edit(p, "");
-	pending_ripen(p, d.bundle, 10);
+	pending_ripen(p, d.bundle, 10, NULL, NULL);
 	assert_edit(p, "-a ");
 	assert_int_equal(pending_doomed(p), 0);
 	assert_int_equal(pending_changes(p), 1);
@@ -135,12 +135,12 @@ static void doomed_keys_gather_while_there_are_more_of_them(void **state)
 	disk_init(&d);
 	assert_int_equal(pending_doom(p, span_of("b"), 20000), 0);
 	assert_int_equal(pending_doom(p, span_of("a"), 10), 0);
-	pending_ripen(p, d.bundle, 4009);
+	pending_ripen(p, d.bundle, 4009, NULL, NULL);
 	assert_edit(p, "");
-	pending_ripen(p, d.bundle, 4010);
+	pending_ripen(p, d.bundle, 4010, NULL, NULL);
 	assert_edit(p, "-a ");
 	assert_int_equal(pending_doomed(p), 1);
-	pending_ripen(p, d.bundle, 20000);
+	pending_ripen(p, d.bundle, 20000, NULL, NULL);
 	assert_edit(p, "-a -b ");
 }
 
@@ -152,12 +152,12 @@ static void doomed_key_that_is_nowhere_is_nothing_to_do(void **state)
 	(void)state;
 	disk_init(&d);
 	assert_int_equal(pending_doom(p, span_of("new"), 10), 0);
-	pending_ripen(p, d.bundle, 10);
+	pending_ripen(p, d.bundle, 10, NULL, NULL);
 	assert_edit(p, "");
 	assert_int_equal(pending_doomed(p), 0);
 	assert_int_equal(pending_changes(p), 0);
 	assert_int_equal(pending_doom(p, span_of("a"), 10), 0);
-	pending_ripen(p, NULL, 10);
+	pending_ripen(p, NULL, 10, NULL, NULL);
 	assert_edit(p, "");
 }
 
@@ -172,7 +172,7 @@ static void doomed_key_of_the_edit_goes_from_it(void **state)
 	disk_init(&d);
 	assert_int_equal(pending_put(p, e, NULL), 0);
 	assert_int_equal(pending_doom(p, span_of("new"), 10), 0);
-	pending_ripen(p, d.bundle, 10);
+	pending_ripen(p, d.bundle, 10, NULL, NULL);
 	assert_edit(p, "-new ");
 }
 
@@ -190,7 +190,7 @@ static void key_that_comes_back_is_rescued(void **state)
 	pending_rescue(p, span_of("never doomed"));
 	assert_int_equal(pending_put(p, b, NULL), 0);
 	assert_int_equal(pending_doomed(p), 0);
-	pending_ripen(p, d.bundle, 99);
+	pending_ripen(p, d.bundle, 99, NULL, NULL);
 	assert_edit(p, "+b ");
 }
 
@@ -204,7 +204,7 @@ static void key_doomed_again_waits_anew(void **state)
 	assert_int_equal(pending_doom(p, span_of("a"), 10), 0);
 	assert_int_equal(pending_doom(p, span_of("a"), 30), 0);
 	assert_int_equal(pending_doomed(p), 1);
-	pending_ripen(p, d.bundle, 10);
+	pending_ripen(p, d.bundle, 10, NULL, NULL);
 	assert_int_equal(pending_remove(p, span_of("a")), 0);
 	assert_int_equal(pending_doomed(p), 0);
 	assert_edit(p, "-a ");
