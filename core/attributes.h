@@ -1,5 +1,5 @@
 /*
- * attributes.h - what chmod, chown and utimens ask for
+ * attributes.h - what chmod, chown and utimens ask for, and of whom a new file is
  */
 #pragma once
 
@@ -17,4 +17,5 @@ struct attributes {
 	uid_t uid;
 	gid_t gid;
 	struct timespec mtime;
+	pid_t maker; /* who makes the file, or 0; nothing that is set */
 };

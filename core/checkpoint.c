@@ -293,7 +293,7 @@ int checkpoint_look_locked(struct checkpoint *cp)
 }
 
 int checkpoint_lookup(struct checkpoint *cp, const struct node *scope,
-		      struct span name, struct object *ret)
+		      struct span name, pid_t by, struct object *ret)
 {
 	LOCK_SCOPE(&cp->lock);
 	int r = checkpoint_look_locked(cp);
@@ -303,7 +303,7 @@ int checkpoint_lookup(struct checkpoint *cp, const struct node *scope,
 		return r == -ENOENT ? -EAGAIN : r;
 	if (node_dead(scope))
 		return -ESTALE;
-	return workspace_lookup(&cp->ws, scope, name, ret);
+	return workspace_lookup(&cp->ws, scope, name, by, ret);
 }
 
 int checkpoint_list(struct checkpoint *cp, const struct node *scope,

@@ -98,10 +98,12 @@ void object_release(struct object *o);
 
 /*
  * -ENOENT if nothing has the name; -EAGAIN if that may change in a moment, or the
- * checkpoint itself is not there, or not yet; -ESTALE if the scope has gone.
+ * checkpoint itself is not there, or not yet; -ESTALE if the scope has gone.  `by` is the
+ * process that asks, or 0: who has just said by attributes what a new value is does not
+ * find sidecars that it has not made.
  */
 int checkpoint_lookup(struct checkpoint *cp, const struct node *scope,
-		      struct span name, struct object *ret);
+		      struct span name, pid_t by, struct object *ret);
 
 /*
  * The next name in `scope` from `*cookie` on, 0 for the first: 1, with the name
@@ -138,10 +140,11 @@ int checkpoint_rename(struct checkpoint *cp, struct node *from,
 
 /*
  * A sidecar was written: 0 also where it has to wait for a value; -EINVAL after a log
- * line if the text is none.
+ * line if the text is none.  `by` is 0; or the process that says it by an extended
+ * attribute of the value, as one that copies both may do before it makes the sidecars.
  */
 int checkpoint_set_sidecar(struct checkpoint *cp, struct variable *v,
-			   enum facet facet, struct span text);
+			   enum facet facet, struct span text, pid_t by);
 /* With a writer the stage gets the size; without one it is judged at once. */
 int checkpoint_truncate(struct checkpoint *cp, struct variable *v,
 			uint64_t size);

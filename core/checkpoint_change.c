@@ -243,7 +243,7 @@ static int check_format(struct checkpoint *cp, struct variable *v,
 }
 
 static int set_sidecar_now(struct checkpoint *cp, struct variable *v,
-			   enum facet facet, struct span text)
+			   enum facet facet, struct span text, pid_t by)
 {
 	CLEANUP(changing_end) struct changing c;
 	int r = changing_begin(cp, &c);
@@ -253,13 +253,16 @@ static int set_sidecar_now(struct checkpoint *cp, struct variable *v,
 			       : check_not_graph(cp, v);
 	if (r == 0)
 		r = check_format(cp, v, facet, text);
-	return r < 0 ? r : workspace_declare(&cp->ws, v, facet, text);
+	if (r < 0)
+		return r;
+	return by ? workspace_declare_attribute(&cp->ws, v, facet, text, by)
+		  : workspace_declare(&cp->ws, v, facet, text);
 }
 
 int checkpoint_set_sidecar(struct checkpoint *cp, struct variable *v,
-			   enum facet facet, struct span text)
+			   enum facet facet, struct span text, pid_t by)
 {
-	int r = set_sidecar_now(cp, v, facet, text);
+	int r = set_sidecar_now(cp, v, facet, text, by);
 
 	return r < 0 ? r : sync_if_asked(cp);
 }

@@ -9,6 +9,7 @@
 #include "core/name.h"
 #include "core/workspace_inside.h"
 
+#define AWAIT_MS  UINT64_C(2000)  /* sidecars of what came with attributes */
 #define LINGER_MS UINT64_C(60000) /* sidecars whose value has gone */
 #define HIDDEN_MS UINT64_C(1000)  /* a sidecar that was removed */
 #define DOOM_MS   UINT64_C(1000)  /* a variable that was removed */
@@ -84,12 +85,25 @@ bool workspace_lingers(const struct node *n)
 	return node_ghost(n) && clock_ms() - node_since(n) < LINGER_MS;
 }
 
+void workspace_await(struct node *n, pid_t maker, unsigned sidecars)
+{
+	node_await(n, maker, sidecars);
+	node_set_since(n, clock_ms());
+}
+
+bool workspace_awaits(const struct node *n, enum facet facet, pid_t by)
+{
+	return by && node_awaits(n, by) & workspace_bit(facet) &&
+	       clock_ms() - node_since(n) < AWAIT_MS;
+}
+
 static int lookup_sidecar(struct workspace *ws, const struct node *scope,
-			  struct span stem, enum facet facet,
+			  struct span stem, enum facet facet, pid_t by,
 			  struct object *ret)
 {
 	struct node *n = tree_find_variable(workspace_tree(ws), scope, stem);
-	bool shows = n && node_shows(n) & workspace_bit(facet);
+	bool shows = n && node_shows(n) & workspace_bit(facet) &&
+		     !workspace_awaits(n, facet, by);
 
 	if (!n || (node_ghost(n) && !workspace_lingers(n)))
 		return -ENOENT;
@@ -102,16 +116,16 @@ static int lookup_sidecar(struct workspace *ws, const struct node *scope,
 }
 
 int workspace_lookup(struct workspace *ws, const struct node *scope,
-		     struct span name, struct object *ret)
+		     struct span name, pid_t by, struct object *ret)
 {
 	struct span stem;
 	struct node *n;
 
 	switch (name_split(name, &stem)) {
 	case NAME_SHAPE:
-		return lookup_sidecar(ws, scope, stem, FACET_SHAPE, ret);
+		return lookup_sidecar(ws, scope, stem, FACET_SHAPE, by, ret);
 	case NAME_DTYPE:
-		return lookup_sidecar(ws, scope, stem, FACET_DTYPE, ret);
+		return lookup_sidecar(ws, scope, stem, FACET_DTYPE, by, ret);
 	case NAME_PLAIN:
 	case NAME_SCOPE:
 		break;

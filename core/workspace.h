@@ -45,7 +45,7 @@ struct workspace {
 
 /* As the functions of checkpoint.h of the same names. */
 int workspace_lookup(struct workspace *ws, const struct node *scope,
-		     struct span name, struct object *ret);
+		     struct span name, pid_t by, struct object *ret);
 int workspace_list(struct workspace *ws, const struct node *scope,
 		   uint64_t *cookie, struct buf *name, struct object *ret);
 int workspace_create(struct workspace *ws, struct node *scope, struct span name,
@@ -58,6 +58,9 @@ int workspace_rmdir(struct workspace *ws, struct node *scope, struct span name);
 int workspace_rename(struct workspace *ws, struct node *from,
 		     struct span from_name, struct node *to,
 		     struct span to_name, unsigned flags);
+/* By an extended attribute, from the process `by`, which may make the sidecars yet. */
+int workspace_declare_attribute(struct workspace *ws, struct variable *v,
+				enum facet facet, struct span text, pid_t by);
 int workspace_declare(struct workspace *ws, struct variable *v,
 		      enum facet facet, struct span text);
 

@@ -52,18 +52,22 @@ static int make_variable(struct workspace *ws, struct place *p, unsigned shows,
 	return r;
 }
 
-static int create_sidecar(struct workspace *ws, struct place *p,
+static int create_sidecar(struct workspace *ws, struct place *p, pid_t by,
 			  struct object *ret)
 {
+	enum facet facet = workspace_facet_of(p);
 	CLEANUP(variable_unrefp) struct variable *v = NULL;
-	unsigned bit = workspace_bit(workspace_facet_of(p));
+	unsigned bit = workspace_bit(facet);
 	int r = 0;
 
 	if (p->variable && node_kind(p->variable) == NODE_LINK)
 		return -EINVAL;
 	if (p->variable && !node_ghost(p->variable)) {
-		if (node_shows(p->variable) & bit)
+		if (node_shows(p->variable) & bit &&
+		    !workspace_awaits(p->variable, facet, by))
 			return -EEXIST;
+		node_await(p->variable, by,
+			   node_awaits(p->variable, by) & ~bit);
 		/* It was removed, or is the first of scratch. */
 		variable_set_stored(node_variable(p->variable), true);
 		tree_show(workspace_tree(ws), p->variable,
@@ -140,8 +144,9 @@ int workspace_create(struct workspace *ws, struct node *scope, struct span name,
 		r = -EINVAL; /* only directories are called so */
 	if (r < 0)
 		return r;
-	return workspace_is_sidecar(&p) ? create_sidecar(ws, &p, ret)
-					: create_value(ws, &p, owner, ret);
+	return workspace_is_sidecar(&p)
+		       ? create_sidecar(ws, &p, owner ? owner->maker : 0, ret)
+		       : create_value(ws, &p, owner, ret);
 }
 
 int workspace_mkdir(struct workspace *ws, struct node *scope, struct span name,
@@ -364,4 +369,22 @@ int workspace_declare(struct workspace *ws, struct variable *v,
 			  workspace_shown(to) |
 				  (node_shows(n) & workspace_bit(facet)));
 	return r == 1 ? workspace_take_over(ws, to) : 0;
+}
+
+int workspace_declare_attribute(struct workspace *ws, struct variable *v,
+				enum facet facet, struct span text, pid_t by)
+{
+	struct node *n = workspace_live_node(ws, v);
+	unsigned yet = 0;
+	int r;
+
+	/* Who copies says what it is before it closes the value. */
+	if (n && variable_unclosed(v))
+		yet = (SHOWS_ALL & ~SHOWS_VALUE & ~node_shows(n)) |
+		      node_awaits(n, by);
+	r = workspace_declare(ws, v, facet, text);
+	n = r == 0 && yet ? workspace_live_node(ws, v) : NULL;
+	if (n)
+		workspace_await(n, by, yet);
+	return r;
 }

@@ -19,6 +19,14 @@ struct object workspace_object_of(struct node *n, enum facet facet);
 
 bool workspace_lingers(const struct node *n);
 
+/*
+ * A copy whose type came in extended attributes is a variable, with sidecars, before
+ * those are copied: to who makes them they are not there yet, and everybody else
+ * sees them.
+ */
+void workspace_await(struct node *n, pid_t maker, unsigned sidecars);
+bool workspace_awaits(const struct node *n, enum facet facet, pid_t by);
+
 /* The node of `v`, where its key is its path; perhaps its ghost. */
 struct node *workspace_find_node(const struct workspace *ws,
 				 struct variable *v);

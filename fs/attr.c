@@ -258,7 +258,7 @@ int xattr_list(const struct target *t, struct buf *ret)
 }
 
 int xattr_set(struct fs *fs, fuse_ino_t node, const char *name,
-	      struct span value)
+	      struct span value, pid_t by)
 {
 	struct target t = inode_target(fs_inodes(fs), node);
 	enum facet facet;
@@ -274,7 +274,7 @@ int xattr_set(struct fs *fs, fuse_ino_t node, const char *name,
 	else
 		return 0;
 	r = checkpoint_set_sidecar(t.checkpoint, t.object.variable, facet,
-				   value);
+				   value, by);
 	if (r == 0)
 		file_changed(fs, node);
 	return r;

@@ -33,6 +33,6 @@ int xattr_list(const struct target *t, struct buf *ret);
  * that they were given.  -EOPNOTSUPP for what is not ours to keep.
  */
 int xattr_set(struct fs *fs, fuse_ino_t node, const char *name,
-	      struct span value);
+	      struct span value, pid_t by);
 /* Succeeds for what is listed, and changes nothing: a variable has a type. */
 int xattr_remove(const struct target *t, const char *name);

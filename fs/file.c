@@ -31,6 +31,8 @@ struct file {
 	atomic_uint writes_judged;
 	pthread_mutex_t lock; /* for `text` */
 	struct buf text;      /* of a sidecar: as it was, or as it is written */
+	int refusal; /* of the text after `refused` writes: what it was */
+	unsigned refused;
 };
 
 static void file_free(struct file *f)
@@ -322,10 +324,36 @@ static int set_sidecar(struct fs *fs, fuse_ino_t node, const struct target *t,
 		       struct span text)
 {
 	int r = checkpoint_set_sidecar(t->checkpoint, t->object.variable,
-				       t->object.facet, text);
+				       t->object.facet, text, 0);
 
 	if (r == 0)
 		file_changed(fs, node);
+	return r;
+}
+
+/* Whether there were writes since the last good judgement; how many in all. */
+static bool unjudged(const struct file *f, unsigned *ret_done)
+{
+	*ret_done = atomic_load(&f->writes_done);
+	return *ret_done != atomic_load(&f->writes_judged);
+}
+
+/* What is refused is refused once: whoever closes the file hears of it without a line. */
+static int judge_text_locked(struct fs *fs, fuse_ino_t node,
+			     const struct target *t, struct file *f)
+{
+	unsigned done;
+	int r = 0;
+
+	if (!unjudged(f, &done))
+		return 0;
+	if (f->refusal < 0 && f->refused == done)
+		return f->refusal;
+	r = set_sidecar(fs, node, t, buf_span(&f->text));
+	if (r == 0)
+		atomic_store(&f->writes_judged, done);
+	f->refusal = r == -EINVAL || r == -EOPNOTSUPP || r == -EPERM ? r : 0;
+	f->refused = done;
 	return r;
 }
 
@@ -347,10 +375,7 @@ static int write_sidecar(struct fs *fs, const struct spot *to, const void *data,
 	if (n == 0 || ((const char *)data)[n - 1] != '\n' ||
 	    to->offset + n < f->text.len)
 		return 0;
-	r = set_sidecar(fs, to->node, &to->target, buf_span(&f->text));
-	if (r == 0)
-		atomic_store(&f->writes_judged, atomic_load(&f->writes_done));
-	return r;
+	return judge_text_locked(fs, to->node, &to->target, f);
 }
 
 int file_write(struct fs *fs, const struct spot *to, const void *data, size_t n)
@@ -458,25 +483,12 @@ int64_t file_copy(struct fs *fs, const struct spot *from, const struct spot *to,
 
 /* --- judging and syncing ------------------------------------------------- */
 
-/* Whether there were writes since the last good judgement; how many in all. */
-static bool unjudged(const struct file *f, unsigned *ret_done)
-{
-	*ret_done = atomic_load(&f->writes_done);
-	return *ret_done != atomic_load(&f->writes_judged);
-}
-
 static int flush_sidecar(struct fs *fs, fuse_ino_t node, const struct target *t,
 			 struct file *f)
 {
 	LOCK_SCOPE(&f->lock);
-	unsigned done;
-	int r = 0;
 
-	if (unjudged(f, &done))
-		r = set_sidecar(fs, node, t, buf_span(&f->text));
-	if (r == 0)
-		atomic_store(&f->writes_judged, done);
-	return r;
+	return judge_text_locked(fs, node, t, f);
 }
 
 int file_flush(struct fs *fs, fuse_ino_t node, const struct target *t,

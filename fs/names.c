@@ -42,7 +42,8 @@ static struct target target_in(const struct target *dir, struct object object)
 				.object = object };
 }
 
-int names_find(const struct target *dir, const char *name, struct target *ret)
+int names_find(const struct target *dir, const char *name, pid_t by,
+	       struct target *ret)
 {
 	struct object object = { 0 };
 	int r;
@@ -52,7 +53,7 @@ int names_find(const struct target *dir, const char *name, struct target *ret)
 	if (!is_scope(dir))
 		return -ENOTDIR;
 	r = checkpoint_lookup(dir->checkpoint, dir->object.node, span_of(name),
-			      &object);
+			      by, &object);
 	if (r == 0)
 		*ret = target_in(dir, object);
 	return r;
@@ -186,8 +187,12 @@ static int create_in_scope(struct fs *fs, const struct target *dir,
 	/* Somebody else made it since the kernel looked. */
 	if (r == -EEXIST && !(flags & O_EXCL)) {
 		flags &= ~O_CREAT;
-		r = names_find(dir, name, &t);
+		r = names_find(dir, name, owner->maker, &t);
 	}
+	/* What is made is empty, also where it is a variable that comes back. */
+	if (made == 0 && t.object.variable &&
+	    !variable_is_new(t.object.variable))
+		flags |= O_TRUNC;
 	if (r == 0)
 		r = file_open(fs, target_node(&t), &t, flags, &opened.caching,
 			      &opened.file);
@@ -301,7 +306,7 @@ static void tell_renamed(struct fs *fs, const struct target *dir,
 {
 	CLEANUP(target_release) struct target t = { 0 };
 
-	if (names_find(dir, name, &t) == 0 && t.object.variable)
+	if (names_find(dir, name, 0, &t) == 0 && t.object.variable)
 		file_changed(fs, target_node(&t));
 }
 

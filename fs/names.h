@@ -15,8 +15,12 @@
 #include "fs/fs.h"
 #include "fs/inode.h"
 
-/* -ENOENT; -EAGAIN where it may be there in a moment, and nobody would be told. */
-int names_find(const struct target *dir, const char *name, struct target *ret);
+/*
+ * For the process `by`.  -ENOENT; -EAGAIN where it may be there in a moment, and nobody
+ * would be told.
+ */
+int names_find(const struct target *dir, const char *name, pid_t by,
+	       struct target *ret);
 
 /* What the kernel is told of `t`, which is `name` in `parent`. */
 int names_fill(struct fs *fs, fuse_ino_t parent, const char *name,

@@ -110,7 +110,7 @@ static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	struct target dir = target_of(req, parent);
 	CLEANUP(target_release) struct target t = { 0 };
 	struct fuse_entry_param e = { 0 };
-	int r = names_find(&dir, name, &t);
+	int r = names_find(&dir, name, fuse_req_ctx(req)->pid, &t);
 
 	if (r == 0) {
 		(void)reply_entry(req, parent, name, &t, NULL);
@@ -248,7 +248,7 @@ static void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 
 	(void)flags;
 	begin(req);
-	r = xattr_set(fs_of(req), ino, name, text);
+	r = xattr_set(fs_of(req), ino, name, text, fuse_req_ctx(req)->pid);
 	end_reply(req, r);
 }
 
@@ -297,6 +297,7 @@ static struct attributes owner_of(fuse_req_t req, mode_t mode)
 		.mode = mode & 07777,
 		.uid = ctx->uid,
 		.gid = ctx->gid,
+		.maker = ctx->pid,
 	};
 }
 

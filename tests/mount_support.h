@@ -133,7 +133,7 @@ static inline struct node *parent_of(struct mount *m, const char *path,
 				     (size_t)(slash - path) };
 		struct object o = { 0 };
 
-		assert_int_equal(checkpoint_lookup(m->cp, at, name, &o), 0);
+		assert_int_equal(checkpoint_lookup(m->cp, at, name, 0, &o), 0);
 		assert_int_equal(o.facet, FACET_SCOPE);
 		node_unref(at);
 		at = STEAL(o.node);
@@ -149,7 +149,7 @@ static inline int lookup(struct mount *m, const char *path, struct object *ret)
 	struct span name;
 	CLEANUP(node_unrefp) struct node *scope = parent_of(m, path, &name);
 
-	return checkpoint_lookup(m->cp, scope, name, ret);
+	return checkpoint_lookup(m->cp, scope, name, 0, ret);
 }
 
 /* What has the path, counted. */
@@ -255,7 +255,7 @@ static inline int put(struct mount *m, const char *path, const char *text)
 	r = o.facet == FACET_VALUE
 		    ? write_all(m, o.variable, text)
 		    : checkpoint_set_sidecar(m->cp, o.variable, o.facet,
-					     span_of(text));
+					     span_of(text), 0);
 	object_release(&o);
 	return r;
 }

@@ -30,7 +30,7 @@ static struct node *any_scope(struct mount *m, uint32_t *seed)
 		const struct span name = { (const uint8_t *)path, n };
 		struct object o = { 0 };
 
-		if (checkpoint_lookup(m->cp, at, name, &o) == 0 && o.node &&
+		if (checkpoint_lookup(m->cp, at, name, 0, &o) == 0 && o.node &&
 		    o.facet == FACET_SCOPE) {
 			node_unref(at);
 			at = STEAL(o.node);
@@ -47,13 +47,13 @@ static void write_any(struct mount *m, struct node *scope, struct span name,
 	const char *text = PICK(texts, seed);
 	struct object o = { 0 };
 
-	if (checkpoint_lookup(m->cp, scope, name, &o) < 0 || !o.variable) {
+	if (checkpoint_lookup(m->cp, scope, name, 0, &o) < 0 || !o.variable) {
 		object_release(&o);
 		return;
 	}
 	if (o.facet != FACET_VALUE)
 		(void)checkpoint_set_sidecar(m->cp, o.variable, o.facet,
-					     span_of(text));
+					     span_of(text), 0);
 	else
 		(void)write_all(m, o.variable, text);
 	if (next_random(seed) % 4 == 0)

@@ -13,7 +13,7 @@ static struct checkpoint *find_checkpoint(struct folder *f, const char *name)
 static void look_up(struct checkpoint *cp, const char *name, struct object *ret)
 {
 	assert_int_equal(checkpoint_lookup(cp, checkpoint_root(cp),
-					   span_of(name), ret),
+					   span_of(name), 0, ret),
 			 0);
 }
 

@@ -419,7 +419,7 @@ static void garbage_in_a_lingering_sidecar_leaves_nothing(void **state)
 	assert_int_equal(rm(&m, "dir/c"), 0);
 	o = object(&m, "dir/c.shape");
 	assert_int_equal(checkpoint_set_sidecar(m.cp, o.variable, FACET_SHAPE,
-						span_of("garbage")),
+						span_of("garbage"), 0),
 			 -EINVAL);
 	assert_int_equal(rm(&m, "dir/c.shape"), 0);
 	assert_int_equal(rm(&m, "dir/c.dtype"), 0);
@@ -438,7 +438,7 @@ static void lingering_sidecar_that_is_written_declares(void **state)
 	assert_int_equal(rm(&m, "a"), 0);
 	o = object(&m, "a.shape");
 	assert_int_equal(checkpoint_set_sidecar(m.cp, o.variable, FACET_SHAPE,
-						span_of("[2, 2]")),
+						span_of("[2, 2]"), 0),
 			 0);
 	assert_content(&m, "a.shape", "[2, 2]\n");
 	assert_int_equal(put(&m, "a", "four"), 0);

@@ -180,3 +180,23 @@ def test_a_new_checkpoint_whose_slots_come_first(runs, judge):
     assert tree.read(mount / "new/dense/kernel.d/Adam.shape") == b"[6, 4]\n"
     mount.unmount()
     jobs.holds(judge, source / "new", dict(LAYER, rest=array(7, 3)))
+
+
+@pytest.mark.parametrize("first", ["", ".shape", ".dtype"])
+def test_values_with_attributes_before_their_sidecars(shop, judge, first):
+    """`cp -a` of a disk where they were made so: nothing is printed, and others see all."""
+    source = shop.directory / "runs"
+    source.mkdir()
+    judge.save(source / "c", {"old/a": array(1, 6, 4), "old/b": array(2)})
+    mount = shop.mount(source)
+    disk_copy = shop.directory / "disk"
+    disk_copy.mkdir()
+    for end in [first] + [e for e in ("", ".shape", ".dtype") if e != first]:
+        jobs.run(mount / "c/old", "cp -a a%s b%s %s" % (end, end, disk_copy))
+    jobs.run(mount / "c", "cp -a %s new" % disk_copy, "test \"$(cat new/a.shape)\" = '[6, 4]'",
+             "mkdir one", "cp -a %s/a one/" % disk_copy, "test \"$(cat one/a.shape)\" = '[6, 4]'",
+             "test $(ls one | wc -l) = 3")
+    mount.unmount()
+    found = judge.load(source / "c")
+    assert found[b"new/a"] == found[b"old/a"] == found[b"one/a"]
+    assert found[b"new/b"] == found[b"old/b"]
