@@ -120,6 +120,12 @@ int checkpoint_new(const struct checkpoint_config *config,
 	return 0;
 }
 
+void checkpoint_set_made(struct checkpoint *cp)
+{
+	LOCK_SCOPE(&cp->lock);
+	cp->ws.made = true;
+}
+
 struct node *checkpoint_root(struct checkpoint *cp)
 {
 	return tree_root(catalog_tree(cp->catalog)); /* never changes */
@@ -206,7 +212,6 @@ static int read_disk_locked(struct checkpoint *cp)
 				  pending_edit(cp->pending));
 	if (r < 0)
 		return r;
-	cp->ws.objects = catalog_objects(cp->catalog);
 	checkpoint_give_up_edit_locked(cp, -ESTALE);
 	cp->unsettled = 0;
 	return 0;

@@ -85,6 +85,9 @@ bool checkpoint_unsettled(struct checkpoint *cp);
 /* Whether it was ever read: if not, nobody has looked. */
 bool checkpoint_loaded(struct checkpoint *cp);
 
+/* It was made through this mount, and nothing is in it: an object graph may come. */
+void checkpoint_set_made(struct checkpoint *cp);
+
 struct node *checkpoint_root(struct checkpoint *cp);
 
 /* What has a name: a node, and with it, for the first three, a variable. */
@@ -137,6 +140,16 @@ int checkpoint_rmdir(struct checkpoint *cp, struct node *scope,
 int checkpoint_rename(struct checkpoint *cp, struct node *from,
 		      struct span from_name, struct node *to,
 		      struct span to_name, unsigned flags);
+
+/*
+ * In an object-based checkpoint: a symbolic link is one more edge to an object, a link one
+ * to a variable.  -EPERM elsewhere, and where the graph can have no such edge.
+ */
+int checkpoint_symlink(struct checkpoint *cp, struct node *scope,
+		       struct span name, struct span text, struct object *ret);
+int checkpoint_link(struct checkpoint *cp, const struct object *from,
+		    struct node *scope, struct span name, pid_t by,
+		    struct object *ret);
 
 /*
  * A sidecar was written: 0 also where it has to wait for a value; -EINVAL after a log
@@ -224,6 +237,19 @@ int checkpoint_status(struct checkpoint *cp, struct checkpoint_status *ret);
 int checkpoint_each_pending(
 	struct checkpoint *cp,
 	int (*each)(void *arg, const char *kind, struct span path), void *arg);
+/*
+ * Calls `each` for every variable of an object-based checkpoint to which the program gave
+ * a full name, with the path of its first name in the tree.  Full names need not be
+ * unique.  Stops at what is not 0, and returns it.
+ */
+int checkpoint_each_full_name(struct checkpoint *cp,
+			      int (*each)(void *arg, struct span full_name,
+					  struct span path),
+			      void *arg);
+/* The same for one without an object graph, in which the key is the name. */
+int checkpoint_each_key(
+	struct checkpoint *cp,
+	int (*each)(void *arg, struct span key, struct span path), void *arg);
 /* The present values, sorted by key. */
 int checkpoint_each_entry(struct checkpoint *cp,
 			  int (*each)(void *arg, const struct entry *e),

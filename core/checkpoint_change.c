@@ -44,11 +44,8 @@ static int find_shard_locked(struct checkpoint *cp, struct variable *v,
 /* The graph says what all the others are: it is not to be written as a value. */
 static int check_not_graph(struct checkpoint *cp, struct variable *v)
 {
-	CLEANUP(buf_release) struct buf key = { 0 };
-	int r = variable_key(v, &key);
-
-	if (r < 0 || !span_equal(buf_span(&key), span_of(GRAPH_KEY)))
-		return r;
+	if (!workspace_holds_graph(v))
+		return 0;
 	log_error("%s: %s: not written: the object graph is read-only where it "
 		  "stands",
 		  cp->label, GRAPH_KEY);
@@ -144,6 +141,29 @@ int checkpoint_rmdir(struct checkpoint *cp, struct node *scope,
 	if (r == 0 && node_dead(scope))
 		r = -ENOENT;
 	return r < 0 ? r : workspace_rmdir(&cp->ws, scope, name);
+}
+
+int checkpoint_symlink(struct checkpoint *cp, struct node *scope,
+		       struct span name, struct span text, struct object *ret)
+{
+	CLEANUP(changing_end) struct changing c;
+	int r = renaming_begin(cp, &c);
+
+	if (r == 0 && node_dead(scope))
+		r = -ENOENT;
+	return r < 0 ? r : workspace_symlink(&cp->ws, scope, name, text, ret);
+}
+
+int checkpoint_link(struct checkpoint *cp, const struct object *from,
+		    struct node *scope, struct span name, pid_t by,
+		    struct object *ret)
+{
+	CLEANUP(changing_end) struct changing c;
+	int r = renaming_begin(cp, &c);
+
+	if (r == 0 && node_dead(scope))
+		r = -ENOENT;
+	return r < 0 ? r : workspace_link(&cp->ws, from, scope, name, by, ret);
 }
 
 static int rename_now(struct checkpoint *cp, struct node *from,
@@ -249,8 +269,9 @@ static int set_sidecar_now(struct checkpoint *cp, struct variable *v,
 	int r = changing_begin(cp, &c);
 
 	if (r == 0)
-		r = cp->frozen ? check_says_the_same(v, facet, text)
-			       : check_not_graph(cp, v);
+		r = cp->frozen || workspace_holds_graph(v)
+			    ? check_says_the_same(v, facet, text)
+			    : 0;
 	if (r == 0)
 		r = check_format(cp, v, facet, text);
 	if (r < 0)

@@ -222,11 +222,19 @@ static void end_commit_locked(struct checkpoint *cp, struct attempt *a, int r)
 
 static int commit_locked(struct checkpoint *cp)
 {
-	CLEANUP(attempt_release)
-	struct attempt a = { .edit = pending_take(cp->pending),
-			     .upto = pending_changes(cp->pending) };
-	int r;
+	CLEANUP(attempt_release) struct attempt a = { 0 };
+	int r = workspace_put_graph(&cp->ws);
 
+	if (r < 0) {
+		cp->failure = r;
+		/* Somebody else was there: what waits is to be kept. */
+		if (r == -ESTALE || r == -ENOENT)
+			(void)checkpoint_refresh_locked(cp);
+		cp->config->dirty(cp->config->arg, cp, RETRY_MS);
+		return r;
+	}
+	a.edit = pending_take(cp->pending);
+	a.upto = pending_changes(cp->pending);
 	if (!a.edit)
 		return -ENOMEM;
 	a.base = bundle_ref(catalog_bundle(cp->catalog));
@@ -252,8 +260,7 @@ int checkpoint_commit_all_locked(struct checkpoint *cp, uint64_t until)
 	keep_lost_locked(cp);
 	while (cp->committing)
 		(void)pthread_cond_wait(&cp->commit_ended, &cp->lock);
-	pending_ripen(cp->pending, catalog_bundle(cp->catalog), until, NULL,
-		      NULL);
+	r = workspace_ripen(&cp->ws, until);
 	wanted = pending_changes(cp->pending);
 	while (r == 0 && cp->committed < wanted) {
 		if (cp->committing)
@@ -458,6 +465,23 @@ static int commit_at_last(struct checkpoint *cp)
 	return r;
 }
 
+/* No name comes back, and nothing comes that others wait for. */
+static int end_names(struct checkpoint *cp)
+{
+	LOCK_SCOPE(&cp->flush_lock);
+	int r = 0;
+
+	pthread_mutex_lock(&cp->lock);
+	if (!cp->retired && catalog_bundle(cp->catalog))
+		r = workspace_ripen(&cp->ws, UINT64_MAX);
+	if (r == 0 && !cp->retired && catalog_bundle(cp->catalog))
+		r = workspace_drop_missing(&cp->ws);
+	if (r == 0 && !cp->retired && catalog_bundle(cp->catalog))
+		r = workspace_drop_orphans(&cp->ws);
+	pthread_mutex_unlock(&cp->lock);
+	return r;
+}
+
 int checkpoint_settle(struct checkpoint *cp)
 {
 	CLEANUP(gathered_release) struct gathered g = { 0 };
@@ -472,6 +496,8 @@ int checkpoint_settle(struct checkpoint *cp)
 		r = r < 0 ? r : s;
 	}
 	/* What one value lacks is no reason to leave the others. */
+	s = end_names(cp);
+	r = r < 0 ? r : s;
 	s = commit_at_last(cp);
 	r = r < 0 ? r : s;
 	LOCK_SCOPE(&cp->lock);

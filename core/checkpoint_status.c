@@ -5,6 +5,7 @@
 #include "core/checkpoint_inside.h"
 #include "core/cleanup.h"
 #include "core/edit.h"
+#include "core/graph.h"
 #include "core/pending.h"
 
 struct telling {
@@ -133,4 +134,94 @@ int checkpoint_each_entry(struct checkpoint *cp,
 	for (size_t i = 0; r == 0 && i < bundle_count(now); i++)
 		r = each(arg, bundle_entry(now, i));
 	return r;
+}
+
+/* --- what the program called them -------------------------------------------- */
+
+struct naming {
+	const struct objects *graph;
+	int (*each)(void *arg, struct span full_name, struct span path);
+	void *arg;
+};
+
+/* A variable of several names is told once. */
+static bool is_first_name(struct node *n)
+{
+	struct node *older = n;
+
+	while ((older = node_next_name(node_variable(n), older)))
+		if (!node_ghost(older))
+			return false;
+	return true;
+}
+
+static int tell_full_name(void *arg, struct node *n)
+{
+	const struct naming *naming = arg;
+	CLEANUP(buf_release) struct buf key = { 0 };
+	CLEANUP(buf_release) struct buf path = { 0 };
+	struct span full_name;
+	size_t id;
+	int r = variable_key(node_variable(n), &key);
+
+	if (r < 0)
+		return r;
+	id = objects_find_key(naming->graph, buf_span(&key));
+	if (id == OBJECTS_NONE || !is_first_name(n))
+		return 0;
+	full_name = objects_full_name(naming->graph, id);
+	if (full_name.len == 0)
+		return 0;
+	r = node_put_path(n, &path);
+	return r < 0 ? r
+		     : naming->each(naming->arg, full_name, buf_span(&path));
+}
+
+int checkpoint_each_full_name(struct checkpoint *cp,
+			      int (*each)(void *arg, struct span full_name,
+					  struct span path),
+			      void *arg)
+{
+	struct naming naming = { .each = each, .arg = arg };
+	LOCK_SCOPE(&cp->lock);
+	int r = checkpoint_look_locked(cp);
+
+	naming.graph = catalog_graph(cp->catalog);
+	if (r < 0 || !naming.graph)
+		return r;
+	return node_each_variable(tree_root(catalog_tree(cp->catalog)),
+				  tell_full_name, &naming);
+}
+
+struct keys {
+	int (*each)(void *arg, struct span key, struct span path);
+	void *arg;
+};
+
+static int tell_key(void *arg, struct node *n)
+{
+	const struct keys *keys = arg;
+	CLEANUP(buf_release) struct buf key = { 0 };
+	CLEANUP(buf_release) struct buf path = { 0 };
+	int r = variable_key(node_variable(n), &key);
+
+	if (r == 0)
+		r = node_put_path(n, &path);
+	return r < 0 ? r
+		     : keys->each(keys->arg, buf_span(&key), buf_span(&path));
+}
+
+int checkpoint_each_key(
+	struct checkpoint *cp,
+	int (*each)(void *arg, struct span key, struct span path), void *arg)
+{
+	struct keys keys = { each, arg };
+	LOCK_SCOPE(&cp->lock);
+	int r = checkpoint_look_locked(cp);
+
+	if (r < 0 ||
+	    bundle_find(catalog_bundle(cp->catalog), span_of(GRAPH_KEY)))
+		return r;
+	return node_each_variable(tree_root(catalog_tree(cp->catalog)),
+				  tell_key, &keys);
 }

@@ -339,7 +339,11 @@ static int decide_locked(struct folder *in, struct folder *f, struct item **ret)
 	r = exchange_for_index(dirfd_locked(in), item_name(item));
 	if (r == -ENOTEMPTY)
 		folder_set_undecided(f, false);
-	return r < 0 ? r : replace_locked(in, item, ret);
+	if (r == 0)
+		r = replace_locked(in, item, ret);
+	if (r == 0)
+		checkpoint_set_made(item_checkpoint(*ret));
+	return r;
 }
 
 int folder_decide(struct folder *f, struct item **ret)

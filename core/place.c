@@ -35,12 +35,8 @@ int place_find(const struct tree *t, struct node *parent, struct span name,
 	}
 	p.variable = tree_find_file(t, parent, stem);
 	p.scope = tree_find_scope(t, parent, buf_span(&p.component));
-	/* A slash stands in the name of an edge only, and edges are there already. */
-	if (!p.variable && !p.scope && p.component.len &&
-	    memchr(p.component.data, '/', p.component.len)) {
-		place_release(&p);
-		return -EINVAL;
-	}
+	p.new_slash = !p.variable && !p.scope && p.component.len &&
+		      memchr(p.component.data, '/', p.component.len);
 	*ret = p;
 	return 0;
 }
@@ -60,7 +56,10 @@ struct node *place_node(const struct place *p)
 	if (!dotted && p->variable && !node_ghost(p->variable) &&
 	    node_shows(p->variable) & SHOWS_VALUE)
 		return p->variable;
-	return p->scope && node_dotted(p->scope) == dotted ? p->scope : NULL;
+	return p->scope && !node_ghost(p->scope) &&
+			       node_dotted(p->scope) == dotted
+		       ? p->scope
+		       : NULL;
 }
 
 int place_put_key(const struct place *p, struct buf *out)

@@ -17,6 +17,7 @@ struct place {
 	struct buf component;
 	struct node *variable;
 	struct node *scope;
+	bool new_slash; /* no key has such a component: only the name of an edge */
 };
 
 /*

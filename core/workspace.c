@@ -7,12 +7,12 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/name.h"
+#include "core/workspace_graph.h"
 #include "core/workspace_inside.h"
 
 #define AWAIT_MS  UINT64_C(2000)  /* sidecars of what came with attributes */
 #define LINGER_MS UINT64_C(60000) /* sidecars whose value has gone */
 #define HIDDEN_MS UINT64_C(1000)  /* a sidecar that was removed */
-#define DOOM_MS   UINT64_C(1000)  /* a variable that was removed */
 
 uint64_t workspace_next_id(const struct workspace *ws)
 {
@@ -50,12 +50,30 @@ enum facet workspace_facet_of(const struct place *p)
 
 int workspace_refuse_objects(const struct workspace *ws, struct span name)
 {
-	log_error(
-		"%s: %.*s: not changed: this version does not create, rename or "
-		"remove the variables of an object-based checkpoint; their "
-		"values can be written",
-		ws->label, (int)name.len, (const char *)name.data);
+	log_error("%s: %.*s: not changed: the object graph has no objects, and "
+		  "only values can be written",
+		  ws->label, (int)name.len, (const char *)name.data);
 	return -EOPNOTSUPP;
+}
+
+int workspace_refuse_literal(const struct workspace *ws, struct span name)
+{
+	log_error("%s: %.*s: not changed: it is not the value of an object of "
+		  "its own, and goes where its owner goes",
+		  ws->label, (int)name.len, (const char *)name.data);
+	return -EPERM;
+}
+
+int workspace_find_place(const struct workspace *ws, struct node *parent,
+			 struct span name, struct place *ret)
+{
+	int r = place_find(workspace_tree(ws), parent, name, ret);
+
+	if (r == 0 && ret->new_slash && !workspace_graph(ws) && !ws->made) {
+		place_release(ret);
+		r = -EINVAL;
+	}
+	return r;
 }
 
 /* --- looking --------------------------------------------------------------- */
@@ -131,9 +149,10 @@ int workspace_lookup(struct workspace *ws, const struct node *scope,
 		break;
 	}
 	n = tree_find(workspace_tree(ws), scope, name);
-	if (!n)
+	if (!n || (node_ghost(n) && !workspace_lingers(n)))
 		return -ENOENT;
 	*ret = workspace_object_of(n, FACET_VALUE);
+	ret->brief = node_ghost(n);
 	return 0;
 }
 
@@ -143,10 +162,10 @@ static unsigned next_shown(const struct node *n, unsigned which)
 	static const unsigned bits[] = { SHOWS_VALUE, SHOWS_SHAPE,
 					 SHOWS_DTYPE };
 
-	if (node_kind(n) != NODE_VARIABLE)
-		return which == 0 ? 0 : 3;
 	if (node_ghost(n))
 		return 3;
+	if (node_kind(n) != NODE_VARIABLE)
+		return which == 0 ? 0 : 3;
 	while (which < 3 && !(node_shows(n) & bits[which]))
 		which++;
 	return which;
@@ -193,15 +212,21 @@ int workspace_list(struct workspace *ws, const struct node *scope,
 bool workspace_rescue(struct workspace *ws, struct variable *v)
 {
 	CLEANUP(buf_release) struct buf key = { 0 };
+	CLEANUP(buf_release) struct buf name = { 0 };
+	struct node *n = workspace_graph(ws) ? workspace_live_node(ws, v)
+					     : NULL;
+	struct bond b = { 0 };
 
+	if (n && workspace_bond_of(ws, n, &name, &b) == 0 &&
+	    b.kind != BOND_NONE)
+		return workspace_rescue_bond(ws, &b);
 	return variable_key(v, &key) == 0 &&
 	       pending_rescue(ws->pending, buf_span(&key));
 }
 
 void workspace_doom(struct workspace *ws, struct span key)
 {
-	if (!ws->objects &&
-	    pending_doom(ws->pending, key, clock_ms() + DOOM_MS) < 0)
+	if (pending_doom(ws->pending, key, clock_ms() + WORKSPACE_DOOM_MS) < 0)
 		log_error("%s: out of memory: a removed variable stays on disk",
 			  ws->label);
 }
@@ -223,10 +248,21 @@ unsigned workspace_shown(struct variable *v)
 struct node *workspace_find_node(const struct workspace *ws, struct variable *v)
 {
 	CLEANUP(buf_release) struct buf key = { 0 };
+	struct node *n = NULL, *ghost = NULL;
 
-	if (ws->objects || variable_key(v, &key) < 0)
-		return NULL;
-	return tree_find_key(workspace_tree(ws), buf_span(&key));
+	/* Where keys are paths, that is whoever has the name now. */
+	if (!catalog_objects(ws->catalog))
+		n = variable_key(v, &key) < 0
+			    ? NULL
+			    : tree_find_key(workspace_tree(ws), buf_span(&key));
+	if (n)
+		return n;
+	while ((n = node_next_name(v, n))) {
+		if (!node_ghost(n))
+			return n;
+		ghost = n;
+	}
+	return ghost;
 }
 
 struct node *workspace_live_node(const struct workspace *ws, struct variable *v)
@@ -236,19 +272,36 @@ struct node *workspace_live_node(const struct workspace *ws, struct variable *v)
 	return n && !node_ghost(n) && node_variable(n) == v ? n : NULL;
 }
 
+static void show_all_names(struct workspace *ws, struct variable *v)
+{
+	struct node *n = NULL;
+
+	while ((n = node_next_name(v, n)))
+		if (!node_ghost(n))
+			tree_show(workspace_tree(ws), n, workspace_shown(v));
+}
+
 int workspace_take_over(struct workspace *ws, struct variable *v)
 {
-	CLEANUP(entry_unrefp) struct entry *e = variable_entry(v);
+	CLEANUP(entry_unrefp) struct entry *e = NULL;
 	struct node *n = workspace_live_node(ws, v);
+	int r = 0;
 
 	if (variable_dead(v))
 		return -ESTALE;
-	if (n)
-		tree_show(workspace_tree(ws), n, workspace_shown(v));
+	show_all_names(ws, v);
 	if (!variable_stored(v) || variable_links(v) == 0)
 		return 0;
-	if (n)
+	if (workspace_is_graph(v) && n && ws->made && !ws->config->raw &&
+	    variable_loose(v))
+		r = workspace_graph_came(ws, v);
+	if (r == 0)
+		r = workspace_bind(ws, v);
+	if (r < 0)
+		return r;
+	if (n && !node_dead(n))
 		node_keep(n, false); /* it is the edit's now, and the disk's */
+	e = variable_entry(v);
 	return pending_put(ws->pending, e, v);
 }
 
@@ -265,8 +318,10 @@ static void restore(struct workspace *ws, struct node *n, struct variable *v,
 	/* Sidecars may have been written since, for the bytes that were refused. */
 	(void)variable_add_declared(v, former);
 	tree_lead(workspace_tree(ws), n, former);
-	if (node_put_key(n, &key) < 0 ||
-	    variable_rename(former, buf_span(&key)) < 0)
+	/* In a graph it has kept its key. */
+	if (!workspace_graph(ws) &&
+	    (node_put_key(n, &key) < 0 ||
+	     variable_rename(former, buf_span(&key)) < 0))
 		return;
 	e = variable_entry(former);
 	(void)pending_put(ws->pending, e, former);
@@ -275,9 +330,20 @@ static void restore(struct workspace *ws, struct node *n, struct variable *v,
 void workspace_doom_again(struct workspace *ws, struct variable *v)
 {
 	CLEANUP(buf_release) struct buf key = { 0 };
+	CLEANUP(buf_release) struct buf name = { 0 };
+	struct node *n = workspace_graph(ws) ? workspace_live_node(ws, v)
+					     : NULL;
+	struct bond b = { 0 };
 
-	if (variable_stored(v) && variable_key(v, &key) == 0)
-		workspace_doom(ws, buf_span(&key));
+	if (!variable_stored(v) || variable_key(v, &key) < 0)
+		return;
+	if (n && workspace_bond_of(ws, n, &name, &b) == 0 &&
+	    b.kind != BOND_NONE) {
+		if (b.id != OBJECTS_NONE)
+			workspace_doom_bond(ws, &b, buf_span(&key));
+		return;
+	}
+	workspace_doom(ws, buf_span(&key));
 }
 
 void workspace_withdraw_value(struct workspace *ws, struct variable *v)
@@ -332,6 +398,11 @@ void workspace_release(struct workspace *ws)
 	free(ws->hidden);
 	ws->hidden = NULL;
 	ws->n_hidden = 0;
+	for (size_t i = 0; i < ws->n_links; i++)
+		node_unref(ws->links[i]);
+	free(STEAL(ws->links));
+	ws->n_links = 0;
+	workspace_forget_bound(ws);
 }
 
 static int forget_one(void *arg, struct node *n)
@@ -343,8 +414,17 @@ static int forget_one(void *arg, struct node *n)
 	return 0;
 }
 
+static int forget_link(void *arg, struct node *n)
+{
+	(void)arg;
+	node_keep(n, false);
+	return 0;
+}
+
 void workspace_forget(struct workspace *ws)
 {
-	(void)node_each_variable(tree_root(workspace_tree(ws)), forget_one,
-				 NULL);
+	struct node *root = tree_root(workspace_tree(ws));
+
+	(void)node_each_variable(root, forget_one, NULL);
+	(void)node_each_link(root, forget_link, NULL);
 }

@@ -17,9 +17,8 @@
  * A name like those of editors' swap and backup files is scratch: what is made under it
  * is never stored, unless something says that it is a variable.
  *
- * In an object-based checkpoint names belong to the graph, which this version does not
- * change: only files that are not stored can be made, removed, and renamed over a
- * variable.
+ * In an object-based checkpoint names are edges of the graph, and change that:
+ * workspace_graph.h.
  *
  * Not locked: the checkpoint's locks cover all of it.
  */
@@ -37,12 +36,19 @@ struct workspace {
 	struct pending *pending;
 	struct shard *
 		shard; /* where new bytes go; borrowed, and only during a call */
-	bool objects;  /* names are those of an object graph */
+	bool made;     /* by this mount: a graph can be put in */
+	struct variable **bound; /* counted; by object: whose value it is */
+	size_t n_bound;
+	struct node **links; /* counted: of those that lead nowhere yet */
+	size_t n_links;
+	uint64_t bound_for; /* which graph: see catalog_adoptions() */
 	struct node **
 		hidden; /* counted: of sidecars that were removed, and come back */
 	size_t n_hidden;
 };
 
+/* Whether it is the object graph, and stands. */
+bool workspace_holds_graph(struct variable *v);
 /* As the functions of checkpoint.h of the same names. */
 int workspace_lookup(struct workspace *ws, const struct node *scope,
 		     struct span name, pid_t by, struct object *ret);
@@ -58,6 +64,12 @@ int workspace_rmdir(struct workspace *ws, struct node *scope, struct span name);
 int workspace_rename(struct workspace *ws, struct node *from,
 		     struct span from_name, struct node *to,
 		     struct span to_name, unsigned flags);
+/* Symbolic links to objects, and further names of variables: object-based ones only. */
+int workspace_symlink(struct workspace *ws, struct node *scope,
+		      struct span name, struct span text, struct object *ret);
+int workspace_link(struct workspace *ws, const struct object *from,
+		   struct node *scope, struct span name, pid_t by,
+		   struct object *ret);
 /* By an extended attribute, from the process `by`, which may make the sidecars yet. */
 int workspace_declare_attribute(struct workspace *ws, struct variable *v,
 				enum facet facet, struct span text, pid_t by);
@@ -72,14 +84,30 @@ void workspace_withdraw_value(struct workspace *ws, struct variable *v);
 /* Sidecars that were removed show again; when the next will, or UINT64_MAX. */
 uint64_t workspace_tick(struct workspace *ws, uint64_t now);
 void workspace_release(struct workspace *ws);
+/* Names that were removed until `until` go from the disk with the next commit. */
+int workspace_ripen(struct workspace *ws, uint64_t until);
+/*
+ * At the end: slots that were made for variables that never came, as by who copies what a
+ * removed variable has left, go.
+ */
+int workspace_drop_orphans(struct workspace *ws);
+/*
+ * At the end: what a graph that was put in says of values that never came goes from it, or
+ * nobody could restore the rest.
+ */
+int workspace_drop_missing(struct workspace *ws);
+/* Before a commit: the graph as it is now becomes a value that is to be stored. */
+int workspace_put_graph(struct workspace *ws);
 /* What was made and never stored goes with the next state of the catalog; what was
  * declared is void. */
 void workspace_forget(struct workspace *ws);
 
 /* --- for workspace_rename.c -------------------------------------------------- */
 
-/* -EOPNOTSUPP after a log line. */
+/* -EOPNOTSUPP after a log line: the graph cannot be changed. */
 int workspace_refuse_objects(const struct workspace *ws, struct span name);
+/* -EPERM after a log line: it is no value of an object. */
+int workspace_refuse_literal(const struct workspace *ws, struct span name);
 /* Whether nothing says that what has such a name is a variable. */
 bool workspace_is_scratch(const struct workspace *ws, const struct place *p);
 /* The files of a variable that are to be seen now. */

@@ -3,10 +3,12 @@
 
 #include "core/cleanup.h"
 #include "core/clock.h"
+#include "core/dtype.h"
 #include "core/graph.h"
 #include "core/log.h"
 #include "core/place.h"
 #include "core/scratch.h"
+#include "core/workspace_graph.h"
 #include "core/workspace_inside.h"
 
 /* --- making ----------------------------------------------------------------- */
@@ -17,19 +19,23 @@ static int new_variable(struct workspace *ws, const struct place *p,
 	CLEANUP(buf_release) struct buf key = { 0 };
 	CLEANUP(type_release) struct type t = { 0 };
 	uint64_t id = workspace_next_id(ws);
-	int r = place_put_key(p, &key);
+	int r = workspace_put_key(ws, p, &key);
+	bool graph = r == 0 && !ws->config->raw &&
+		     span_equal(buf_span(&key), span_of(GRAPH_KEY));
 
-	if (r == 0 && !ws->objects &&
-	    span_equal(buf_span(&key), span_of(GRAPH_KEY))) {
-		log_error(
-			"%s: %s: not made: this version does not write object "
-			"graphs",
-			ws->label, GRAPH_KEY);
-		r = -EOPNOTSUPP;
+	if (graph && !workspace_takes_graph(ws)) {
+		log_error("%s: %s: not made: an object graph can be put only "
+			  "into a checkpoint that was made in this mount",
+			  ws->label, GRAPH_KEY);
+		r = -EPERM;
 	}
 	if (r == 0)
 		r = variable_new(NULL, buf_span(&key), ws->label,
 				 ws->config->verify, id, ret);
+	if (r == 0 && graph)
+		return variable_remember(*ret,
+					 &(struct type){ .dtype = DT_STRING,
+							 .has_shape = true });
 	if (r < 0 || !p->variable || !node_ghost(p->variable))
 		return r;
 	r = variable_type(node_variable(p->variable), &t);
@@ -73,17 +79,17 @@ static int create_sidecar(struct workspace *ws, struct place *p, pid_t by,
 		tree_show(workspace_tree(ws), p->variable,
 			  node_shows(p->variable) | bit);
 	} else {
-		r = ws->objects ? workspace_refuse_objects(ws, p->name)
-				: make_variable(ws, p, bit, &v);
+		r = make_variable(ws, p, bit, &v);
 	}
 	if (r == 0)
-		*ret = workspace_object_of(p->variable, workspace_facet_of(p));
+		*ret = workspace_object_of(p->variable, facet);
 	return r;
 }
 
 bool workspace_is_scratch(const struct workspace *ws, const struct place *p)
 {
 	CLEANUP(buf_release) struct buf key = { 0 };
+	struct bond b = { 0 };
 
 	if (!scratch_name(p->name))
 		return false;
@@ -91,6 +97,11 @@ bool workspace_is_scratch(const struct workspace *ws, const struct place *p)
 		return node_kind(p->variable) == NODE_VARIABLE &&
 		       !node_ghost(p->variable) &&
 		       !variable_stored(node_variable(p->variable));
+	if (workspace_graph(ws) &&
+	    bond_find(workspace_graph(ws), p->parent, buf_span(&p->component),
+		      &b) == 0 &&
+	    b.id != OBJECTS_NONE)
+		return false;
 	return place_put_key(p, &key) == 0 &&
 	       !bundle_find(catalog_bundle(ws->catalog), buf_span(&key)) &&
 	       !edit_find(pending_edit(ws->pending), buf_span(&key));
@@ -107,16 +118,46 @@ static struct variable *find_former(const struct place *p)
 	return variable_untyped(v) || variable_dead(v) ? NULL : variable_ref(v);
 }
 
+/* A variable that has lost one of its names is not another one when that comes back. */
+static bool has_other_names(const struct workspace *ws, struct variable *v)
+{
+	return variable_links(v) > 0 && workspace_is_object(ws, v);
+}
+
+/* 1 if it has gone for good. */
+static int come_back(struct workspace *ws, struct place *p, struct variable *v,
+		     struct object *ret)
+{
+	struct bond b = { 0 };
+	int r = bond_find(workspace_graph(ws), p->parent,
+			  buf_span(&p->component), &b);
+
+	if (r < 0)
+		return r;
+	if (b.id == OBJECTS_NONE)
+		return 1; /* too late: it is another one */
+	(void)workspace_rescue_bond(ws, &b);
+	tree_lead(workspace_tree(ws), p->variable, v);
+	*ret = workspace_object_of(p->variable, FACET_VALUE);
+	return 0;
+}
+
 static int create_value(struct workspace *ws, struct place *p,
 			const struct attributes *owner, struct object *ret)
 {
 	CLEANUP(variable_unrefp) struct variable *former = find_former(p);
 	CLEANUP(variable_unrefp) struct variable *v = NULL;
-	bool scratch = workspace_is_scratch(ws, p) || ws->objects;
+	bool scratch = workspace_is_scratch(ws, p);
 	int r = 0;
 
-	if (place_node(p))
+	if (place_node(p) ||
+	    (p->variable && node_kind(p->variable) == NODE_LINK))
 		return -EEXIST;
+	if (former && has_other_names(ws, former)) {
+		r = come_back(ws, p, former, ret);
+		if (r <= 0)
+			return r;
+	}
 	if (p->variable && !node_ghost(p->variable))
 		v = variable_ref(node_variable(p->variable));
 	else
@@ -134,14 +175,24 @@ static int create_value(struct workspace *ws, struct place *p,
 	return 0;
 }
 
+/* Some graphs show names, and cannot be changed. */
+int workspace_check_graph(const struct workspace *ws, struct span name)
+{
+	return catalog_objects(ws->catalog) && !workspace_graph(ws)
+		       ? workspace_refuse_objects(ws, name)
+		       : 0;
+}
+
 int workspace_create(struct workspace *ws, struct node *scope, struct span name,
 		     const struct attributes *owner, struct object *ret)
 {
 	CLEANUP(place_release) struct place p = { 0 };
-	int r = place_find(workspace_tree(ws), scope, name, &p);
+	int r = workspace_find_place(ws, scope, name, &p);
 
 	if (r == 0 && p.suffix == NAME_SCOPE)
 		r = -EINVAL; /* only directories are called so */
+	if (r == 0)
+		r = workspace_check_graph(ws, name);
 	if (r < 0)
 		return r;
 	return workspace_is_sidecar(&p)
@@ -149,12 +200,29 @@ int workspace_create(struct workspace *ws, struct node *scope, struct span name,
 		       : create_value(ws, &p, owner, ret);
 }
 
+/* Who removes a directory and makes it anew means the same object. */
+static int rescue_scope(struct workspace *ws, const struct place *p)
+{
+	struct objects *o = workspace_graph(ws);
+	struct bond b = { 0 };
+	struct span key;
+	int r = o ? bond_find(o, p->parent, buf_span(&p->component), &b) : 0;
+
+	if (!o || r < 0 || b.kind != BOND_EDGE || p->suffix == NAME_SCOPE ||
+	    !workspace_rescue_bond(ws, &b) || b.id == OBJECTS_NONE ||
+	    !objects_key(o, b.id, &key))
+		return r;
+	/* A variable was removed there, and does not come back as a directory. */
+	r = workspace_cut_bond(ws, &b);
+	return r < 0 ? r : workspace_tidy(ws);
+}
+
 int workspace_mkdir(struct workspace *ws, struct node *scope, struct span name,
 		    struct object *ret)
 {
 	CLEANUP(place_release) struct place p = { 0 };
 	struct node *n;
-	int r = place_find(workspace_tree(ws), scope, name, &p);
+	int r = workspace_find_place(ws, scope, name, &p);
 
 	if (r < 0)
 		return r;
@@ -162,8 +230,11 @@ int workspace_mkdir(struct workspace *ws, struct node *scope, struct span name,
 		return -EINVAL;
 	if (place_node(&p))
 		return -EEXIST;
-	if (ws->objects)
-		return workspace_refuse_objects(ws, name);
+	r = workspace_check_graph(ws, name);
+	if (r == 0)
+		r = rescue_scope(ws, &p);
+	if (r < 0)
+		return r;
 	r = tree_make_scope(workspace_tree(ws), scope, buf_span(&p.component),
 			    p.suffix == NAME_SCOPE, &n);
 	if (r == 0)
@@ -245,6 +316,19 @@ int workspace_ghost(struct workspace *ws, struct node *n, struct variable *rest)
 	return 0;
 }
 
+/* `key` goes with the last name. */
+static int doom_name(struct workspace *ws, struct node *n, struct span key)
+{
+	CLEANUP(buf_release) struct buf name = { 0 };
+	bool last = !node_variable(n) || variable_links(node_variable(n)) == 1;
+	struct bond b = { 0 };
+	int r = workspace_bond_of(ws, n, &name, &b);
+
+	if (r == 0 && b.id != OBJECTS_NONE)
+		workspace_doom_bond(ws, &b, last ? key : (struct span){ 0 });
+	return r;
+}
+
 static int unlink_variable(struct workspace *ws, struct node *n)
 {
 	CLEANUP(buf_release) struct buf key = { 0 };
@@ -254,18 +338,39 @@ static int unlink_variable(struct workspace *ws, struct node *n)
 
 	if (r < 0)
 		return r;
-	if (variable_stored(v))
+	if (variable_links(v) > 1 && variable_loose(v)) {
+		tree_remove(workspace_tree(ws), n);
+		return 0;
+	}
+	if (variable_stored(v) && workspace_graph(ws) &&
+	    (variable_loose(v) || workspace_is_object(ws, v)))
+		r = doom_name(ws, n, buf_span(&key));
+	else if (variable_stored(v))
 		workspace_doom(ws, buf_span(&key));
-	r = workspace_ghost(ws, n, v);
-	variable_set_stored(v, false);
+	if (r == 0)
+		r = workspace_ghost(ws, n, v);
+	if (variable_links(v) == 0)
+		variable_set_stored(v, false);
 	return r;
+}
+
+static int unlink_link(struct workspace *ws, struct node *n)
+{
+	struct node *scope = node_parent(n);
+	int r = workspace_graph(ws) ? doom_name(ws, n, (struct span){ 0 }) : 0;
+
+	if (r < 0)
+		return r;
+	tree_remove(workspace_tree(ws), n);
+	workspace_keep_emptied(scope);
+	return 0;
 }
 
 int workspace_unlink(struct workspace *ws, struct node *scope, struct span name)
 {
 	CLEANUP(place_release) struct place p = { 0 };
 	struct node *n;
-	int r = place_find(workspace_tree(ws), scope, name, &p);
+	int r = workspace_find_place(ws, scope, name, &p);
 
 	if (r < 0)
 		return r == -EINVAL ? -ENOENT : r;
@@ -274,34 +379,52 @@ int workspace_unlink(struct workspace *ws, struct node *scope, struct span name)
 	n = place_node(&p);
 	if (!n)
 		return -ENOENT;
-	switch (node_kind(n)) {
-	case NODE_SCOPE:
+	if (node_kind(n) == NODE_SCOPE)
 		return -EISDIR;
-	case NODE_LINK:
-		return workspace_refuse_objects(ws, name);
-	case NODE_VARIABLE:
-		break;
-	}
-	if (ws->objects && variable_stored(node_variable(n)))
-		return workspace_refuse_objects(ws, name);
-	return unlink_variable(ws, n);
+	r = workspace_check_graph(ws, name);
+	if (r < 0)
+		return r;
+	return node_kind(n) == NODE_LINK ? unlink_link(ws, n)
+					 : unlink_variable(ws, n);
+}
+
+/* Its edge goes; that of a companion directory is its variable's. */
+static int doom_scope(struct workspace *ws, struct node *n)
+{
+	CLEANUP(buf_release) struct buf name = { 0 };
+	struct objects *o = workspace_graph(ws);
+	struct span key;
+	struct bond b = { 0 };
+	int r = o && !node_ghost(n) ? workspace_bond_of(ws, n, &name, &b) : 1;
+
+	if (r == 0 && b.kind == BOND_EDGE && b.id != OBJECTS_NONE &&
+	    !node_dotted(n) && !objects_key(o, b.id, &key))
+		workspace_doom_bond(ws, &b, (struct span){ 0 });
+	return r < 0 ? r : 0;
 }
 
 int workspace_rmdir(struct workspace *ws, struct node *scope, struct span name)
 {
 	CLEANUP(place_release) struct place p = { 0 };
 	struct node *n;
-	int r = place_find(workspace_tree(ws), scope, name, &p);
+	int r = workspace_find_place(ws, scope, name, &p);
 
 	if (r < 0)
 		return r == -EINVAL ? -ENOENT : r;
 	n = place_node(&p);
+	if (!n && p.scope && p.suffix == NAME_SCOPE && node_ghost(p.scope))
+		n = p.scope; /* it lingers, and goes */
 	if (!n)
 		return -ENOENT;
 	if (node_kind(n) != NODE_SCOPE)
 		return -ENOTDIR;
 	if (!node_empty(n))
 		return -ENOTEMPTY;
+	r = workspace_leave_links(ws, n);
+	if (r == 0)
+		r = doom_scope(ws, n);
+	if (r < 0)
+		return r;
 	tree_remove(workspace_tree(ws), n);
 	workspace_keep_emptied(scope);
 	return 0;
@@ -320,8 +443,8 @@ static int revive(struct workspace *ws, struct node *ghost,
 	node_put_name(ghost, &name);
 	r = buf_error(&name);
 	if (r == 0)
-		r = place_find(workspace_tree(ws), node_parent(ghost),
-			       buf_span(&name), &p);
+		r = workspace_find_place(ws, node_parent(ghost),
+					 buf_span(&name), &p);
 	return r < 0 ? r : make_variable(ws, &p, 0, ret);
 }
 
@@ -362,7 +485,7 @@ int workspace_declare(struct workspace *ws, struct variable *v,
 			bury_again(ws, n, v);
 		return r;
 	}
-	if (n && !ws->objects)
+	if (n)
 		variable_set_stored(to, true); /* whatever it is called */
 	if (n)
 		tree_show(workspace_tree(ws), n,

@@ -5,6 +5,8 @@
 
 #include "core/workspace.h"
 
+#define WORKSPACE_DOOM_MS UINT64_C(1000) /* a variable that was removed */
+
 uint64_t workspace_next_id(const struct workspace *ws);
 
 struct tree *workspace_tree(const struct workspace *ws);
@@ -27,7 +29,15 @@ bool workspace_lingers(const struct node *n);
 void workspace_await(struct node *n, pid_t maker, unsigned sidecars);
 bool workspace_awaits(const struct node *n, enum facet facet, pid_t by);
 
-/* The node of `v`, where its key is its path; perhaps its ghost. */
+/* As place_find(), for what is to be made there: -EINVAL also for what no key here can have. */
+int workspace_find_place(const struct workspace *ws, struct node *parent,
+			 struct span name, struct place *ret);
+
+int workspace_check_graph(const struct workspace *ws, struct span name);
+
+void workspace_forget_bound(struct workspace *ws);
+
+/* The node of `v`, one of them; perhaps its ghost. */
 struct node *workspace_find_node(const struct workspace *ws,
 				 struct variable *v);
 

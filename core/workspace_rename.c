@@ -4,22 +4,16 @@
 
 #include "core/cleanup.h"
 #include "core/scratch.h"
-#include "core/workspace.h"
+#include "core/workspace_graph.h"
+#include "core/workspace_move.h"
 
 #define TEXT_MAX (UINT64_C(64) << 10) /* a sidecar is a line */
-
-/* From where to where. */
-struct renaming {
-	struct workspace *ws;
-	struct place from;
-	struct place to;
-	unsigned flags;
-};
 
 static void renaming_release(struct renaming *r)
 {
 	place_release(&r->from);
 	place_release(&r->to);
+	buf_release(&r->name);
 }
 
 static struct tree *tree_of(const struct renaming *x)
@@ -147,24 +141,20 @@ static int type_at(const struct place *p, struct type *ret)
 	return variable_type(node_variable(p->variable), ret);
 }
 
-/* The variable that a place has now; NULL if it has none. */
-static struct variable *standing(const struct place *p)
+struct variable *renaming_standing(const struct place *p)
 {
 	struct node *n = place_node(p);
 
 	return n && node_kind(n) == NODE_VARIABLE ? node_variable(n) : NULL;
 }
 
-/*
- * A new value takes the place of another, or of one that was there: it is to be of that
- * type.  -EINVAL if it does not fit a value that stands.
- */
-static int fit_in(const struct renaming *x, struct variable *v, struct span key)
+int renaming_fit_in(const struct renaming *x, struct variable *v,
+		    struct span key)
 {
 	CLEANUP(type_release) struct type before = { 0 };
 	CLEANUP(type_release) struct type t = { 0 };
 	CLEANUP(buf_release) struct buf old = { 0 };
-	struct variable *w = standing(&x->to);
+	struct variable *w = renaming_standing(&x->to);
 	int r = variable_type(v, &before);
 
 	if (r == 0)
@@ -190,9 +180,8 @@ static int fit_in(const struct renaming *x, struct variable *v, struct span key)
 	return -EINVAL;
 }
 
-/* A variable that is like `v`, for the name that `v` leaves. */
-static int make_rest(const struct workspace *ws, struct variable *v,
-		     struct variable **ret)
+int renaming_make_rest(const struct workspace *ws, struct variable *v,
+		       struct variable **ret)
 {
 	CLEANUP(buf_release) struct buf key = { 0 };
 	CLEANUP(entry_unrefp) struct entry *e = variable_entry(v);
@@ -206,29 +195,23 @@ static int make_rest(const struct workspace *ws, struct variable *v,
 }
 
 /* The node of what is replaced is free for another variable. */
-static int replace(const struct renaming *x, struct variable *v)
+static int replace(const struct renaming *x)
 {
-	struct variable *w = standing(&x->to);
+	struct variable *w = renaming_standing(&x->to);
 
 	if (!w)
 		return 0;
 	variable_set_stored(w, false); /* while a name holds it */
-	if (x->ws->objects)
-		tree_lead_all(tree_of(x), w, v);
-	else
-		tree_bury(tree_of(x), x->to.variable, w);
+	tree_bury(tree_of(x), x->to.variable, w);
 	return 0;
 }
 
-/* A sidecar that is there already, without a value, goes with the name it has. */
-static int put_at(struct renaming *x, struct variable *v, bool stored)
+int renaming_put_at(struct renaming *x, struct variable *v, bool stored)
 {
 	struct node *n;
 	int r;
 
 	variable_set_stored(v, stored);
-	if (x->ws->objects && x->to.variable)
-		return 0; /* every name of it leads to `v` already */
 	if (x->to.variable && !node_ghost(x->to.variable))
 		tree_remove(tree_of(x), x->to.variable);
 	r = tree_make_variable(tree_of(x), x->to.parent,
@@ -249,21 +232,12 @@ static int settle_keys(struct renaming *x, struct variable *v,
 
 	if (was_stored && !was_new && variable_stored(v))
 		r = pending_remove(ws->pending, old_key);
-	else if (!ws->objects)
+	else
 		workspace_doom(ws, old_key);
 	if (r < 0 || !variable_stored(v))
 		return r;
 	workspace_rescue(ws, v);
 	return e ? pending_put(ws->pending, e, v) : 0;
-}
-
-static int key_at(const struct renaming *x, struct buf *ret)
-{
-	struct variable *w = standing(&x->to);
-
-	if (x->ws->objects && w)
-		return variable_key(w, ret);
-	return place_put_key(&x->to, ret);
 }
 
 static int move_variable(struct renaming *x, struct variable *v,
@@ -276,17 +250,17 @@ static int move_variable(struct renaming *x, struct variable *v,
 	int r = variable_key(v, &old);
 
 	if (r == 0)
-		r = make_rest(x->ws, v, &rest);
+		r = renaming_make_rest(x->ws, v, &rest);
 	if (r == 0)
-		r = variable_untyped(v) ? fit_in(x, v, key)
+		r = variable_untyped(v) ? renaming_fit_in(x, v, key)
 					: variable_rename(v, key);
 	if (r < 0)
 		return r;
 	r = workspace_ghost(x->ws, x->from.variable, rest);
 	if (r == 0)
-		r = replace(x, v);
+		r = replace(x);
 	if (r == 0)
-		r = put_at(x, v, stored);
+		r = renaming_put_at(x, v, stored);
 	if (r == 0)
 		r = settle_keys(x, v, buf_span(&old), was_stored, was_new);
 	return r;
@@ -298,11 +272,8 @@ static int rename_variable(struct renaming *x)
 	CLEANUP(variable_unrefp) struct variable *held = variable_ref(v);
 	CLEANUP(buf_release) struct buf key = { 0 };
 	struct node *there = place_node(&x->to);
-	bool objects = x->ws->objects;
-	struct variable *w = standing(&x->to);
-	bool stored = objects ? w && variable_stored(w)
-			      : !workspace_is_scratch(x->ws, &x->to);
-	int r = key_at(x, &key);
+	bool stored = !workspace_is_scratch(x->ws, &x->to);
+	int r = place_put_key(&x->to, &key);
 
 	if (r < 0)
 		return r;
@@ -311,27 +282,23 @@ static int rename_variable(struct renaming *x)
 	if (there && x->flags & RENAME_NOREPLACE)
 		return -EEXIST;
 	if (there && node_kind(there) != NODE_VARIABLE)
-		return node_kind(there) == NODE_SCOPE
-			       ? -EISDIR
-			       : workspace_refuse_objects(x->ws, x->to.name);
-	if (objects && variable_stored(v))
-		return workspace_refuse_objects(x->ws, x->from.name);
+		return -EISDIR;
 	return move_variable(x, held, buf_span(&key), stored);
 }
 
 /* --- scopes -------------------------------------------------------------------- */
 
-static bool is_below(const struct node *n, const struct node *scope)
+bool renaming_is_below(const struct node *n, const struct node *scope)
 {
 	while (n && n != scope)
 		n = node_parent(n);
 	return n;
 }
 
-/* What has the name has to be an empty scope, and goes. */
-static int clear_way(const struct renaming *x)
+int renaming_clear_way(const struct renaming *x)
 {
 	struct node *there = place_node(&x->to);
+	int r;
 
 	if (!there || there == x->from.scope)
 		return 0;
@@ -341,8 +308,10 @@ static int clear_way(const struct renaming *x)
 		return -ENOTDIR;
 	if (!node_empty(there))
 		return -ENOTEMPTY;
-	tree_remove(tree_of(x), there);
-	return 0;
+	r = workspace_leave_links(x->ws, there);
+	if (r == 0)
+		tree_remove(tree_of(x), there);
+	return r;
 }
 
 static int rename_scope(struct renaming *x)
@@ -352,11 +321,9 @@ static int rename_scope(struct renaming *x)
 	struct node *left = node_parent(scope);
 	int r;
 
-	if (x->ws->objects)
-		return workspace_refuse_objects(x->ws, x->from.name);
-	if (is_below(x->to.parent, scope))
+	if (renaming_is_below(x->to.parent, scope))
 		return -EINVAL;
-	r = clear_way(x);
+	r = renaming_clear_way(x);
 	if (r == 0)
 		r = gather_below(&m, scope);
 	if (r == 0)
@@ -415,9 +382,7 @@ static int exchange(struct renaming *x)
 		return -ENOENT;
 	if (a == b)
 		return 0;
-	if (x->ws->objects)
-		return workspace_refuse_objects(x->ws, x->from.name);
-	if (is_below(a, b) || is_below(b, a))
+	if (renaming_is_below(a, b) || renaming_is_below(b, a))
 		return -EINVAL;
 	r = gather_below(&m, a);
 	if (r == 0)
@@ -482,7 +447,9 @@ static int variable_to_sidecar(struct renaming *x)
 		r = write_sidecar(x, buf_span(&text));
 	if (r < 0)
 		return r;
-	if (variable_stored(v) && !variable_is_new(v))
+	if (workspace_graph(x->ws))
+		workspace_doom_again(x->ws, v);
+	else if (variable_stored(v) && !variable_is_new(v))
 		r = pending_remove(x->ws->pending, buf_span(&key));
 	else
 		workspace_doom(x->ws, buf_span(&key));
@@ -494,7 +461,7 @@ static int variable_to_sidecar(struct renaming *x)
 static int sidecar_to_variable(struct renaming *x, struct span text)
 {
 	struct attributes none = { 0 };
-	struct variable *w = standing(&x->to);
+	struct variable *w = renaming_standing(&x->to);
 	struct object o = { 0 };
 	int r;
 
@@ -550,24 +517,34 @@ static int rename_any(struct renaming *x)
 {
 	struct node *n = place_node(&x->from);
 
+	bool graph = workspace_graph(x->ws);
+
+	if (x->flags & RENAME_EXCHANGE &&
+	    (is_sidecar(&x->from) || is_sidecar(&x->to)))
+		return -EINVAL;
 	if (x->flags & RENAME_EXCHANGE)
-		return is_sidecar(&x->from) || is_sidecar(&x->to) ? -EINVAL
-								  : exchange(x);
+		return graph ? move_exchange(x) : exchange(x);
 	if (is_sidecar(&x->from))
 		return rename_sidecar(x);
+	if (!n && graph && move_lingering(x))
+		return 0;
 	if (!n)
 		return -ENOENT;
 	switch (node_kind(n)) {
 	case NODE_SCOPE:
-		return is_sidecar(&x->to) ? -EINVAL : rename_scope(x);
+		if (is_sidecar(&x->to))
+			return -EINVAL;
+		return graph ? move_scope(x) : rename_scope(x);
 	case NODE_LINK:
-		return workspace_refuse_objects(x->ws, x->from.name);
+		return is_sidecar(&x->to) ? -EINVAL : move_link(x);
 	case NODE_VARIABLE:
 		break;
 	}
 	if (x->to.suffix == NAME_SCOPE)
 		return -EINVAL;
-	return is_sidecar(&x->to) ? variable_to_sidecar(x) : rename_variable(x);
+	if (is_sidecar(&x->to))
+		return variable_to_sidecar(x);
+	return graph ? move_object(x) : rename_variable(x);
 }
 
 int workspace_rename(struct workspace *ws, struct node *from,
@@ -580,6 +557,8 @@ int workspace_rename(struct workspace *ws, struct node *from,
 
 	if (r < 0)
 		return r == -EINVAL ? -ENOENT : r;
-	r = place_find(catalog_tree(ws->catalog), to, to_name, &x.to);
+	r = workspace_find_place(ws, to, to_name, &x.to);
+	if (r == 0)
+		r = workspace_check_graph(ws, from_name);
 	return r < 0 ? r : rename_any(&x);
 }

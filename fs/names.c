@@ -248,15 +248,40 @@ int names_make_link(struct fs *fs, fuse_ino_t parent, const char *name,
 		    const char *link, struct target *ret)
 {
 	CLEANUP(item_unrefp) struct item *item = NULL;
+	struct object object = { 0 };
 	struct target dir = directory(fs, parent);
 	int r;
 
-	/* A checkpoint has nothing to keep one in. */
+	if (is_scope(&dir)) {
+		r = checkpoint_symlink(dir.checkpoint, dir.object.node,
+				       span_of(name), span_of(link), &object);
+		if (r == 0)
+			*ret = target_in(&dir, object);
+		return r;
+	}
 	if (!dir.folder)
 		return -EPERM;
 	r = folder_symlink(dir.folder, span_of(name), link, &item);
 	if (r == 0)
 		*ret = target_of_item(item);
+	return r;
+}
+
+int names_make_hard_link(struct fs *fs, fuse_ino_t node, fuse_ino_t parent,
+			 const char *name, pid_t by, struct target *ret)
+{
+	struct target from = directory(fs, node);
+	struct target to = directory(fs, parent);
+	struct object object = { 0 };
+	int r;
+
+	if (!is_scope(&to) || !from.object.variable ||
+	    from.checkpoint != to.checkpoint)
+		return -EPERM;
+	r = checkpoint_link(to.checkpoint, &from.object, to.object.node,
+			    span_of(name), by, &object);
+	if (r == 0)
+		*ret = target_in(&to, object);
 	return r;
 }
 

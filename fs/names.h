@@ -41,6 +41,8 @@ int names_create(struct fs *fs, fuse_ino_t parent, const char *name,
 		 const struct attributes *owner, int flags, struct opened *ret);
 int names_make_directory(struct fs *fs, fuse_ino_t parent, const char *name,
 			 mode_t mode, struct target *ret);
+int names_make_hard_link(struct fs *fs, fuse_ino_t node, fuse_ino_t parent,
+			 const char *name, pid_t by, struct target *ret);
 int names_make_link(struct fs *fs, fuse_ino_t parent, const char *name,
 		    const char *link, struct target *ret);
 int names_remove_file(struct fs *fs, fuse_ino_t parent, const char *name);

@@ -529,10 +529,13 @@ static void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent,
 static void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t newparent,
 		    const char *newname)
 {
-	(void)ino;
-	(void)newparent;
-	(void)newname;
-	reply(req, -EPERM);
+	CLEANUP(target_release) struct target t = { 0 };
+	int r;
+
+	begin(req);
+	r = names_make_hard_link(fs_of(req), ino, newparent, newname,
+				 fuse_req_ctx(req)->pid, &t);
+	reply_made(req, r, newparent, newname, &t);
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -1,5 +1,6 @@
 /* core/checkpoint: what is committed and when, what is dropped, and what is told of it. */
 #include "tests/mount_support.h"
+#include "tests/object_names.h"
 
 /* --- commits ------------------------------------------------------------------ */
 
@@ -312,6 +313,24 @@ static void what_was_not_committed_is_kept_beside_a_save(void **state)
 	assert_int_equal(place_count(&m.where), 4); /* and PREFIX.kept-TIME */
 }
 
+/* Also where that shows before the commit begins, when its graph has no shard to go to. */
+static void what_waits_for_a_graph_is_kept_beside_a_save(void **state)
+{
+	CLEANUP(mount_release) struct mount m;
+	int files;
+
+	(void)state;
+	mount_program(&m);
+	put_typed(&m, "v", "int8", "[1]", "v");
+	assert_int_equal(mv(&m, "model/dense", "model/encoder"), 0);
+	make_bundle(m.where.fd, 2, others);
+	files = place_count(&m.where);
+	assert_int_equal(checkpoint_commit(m.cp), -ESTALE);
+	assert_int_equal(checkpoint_commit(m.cp), 0);
+	assert_keys(&m, "a dir/c ");
+	assert_int_equal(place_count(&m.where), files + 2);
+}
+
 /* --- sizes by path ------------------------------------------------------------------ */
 
 static void size_set_by_path_is_judged_at_once(void **state)
@@ -527,6 +546,7 @@ int main(void)
 		cmocka_unit_test(
 			what_was_committed_goes_when_a_save_does_not_have_it),
 		cmocka_unit_test(what_was_not_committed_is_kept_beside_a_save),
+		cmocka_unit_test(what_waits_for_a_graph_is_kept_beside_a_save),
 		cmocka_unit_test(size_set_by_path_is_judged_at_once),
 		cmocka_unit_test(copy_within_a_mount_takes_the_type_along),
 		cmocka_unit_test(what_is_pending_is_told),

@@ -19,25 +19,6 @@ static void mount_objects(struct mount *m)
 	assert_int_equal(checkpoint_refresh(m->cp), 0);
 }
 
-static void names_of_objects_stay(void **state)
-{
-	CLEANUP(mount_release) struct mount m;
-
-	(void)state;
-	mount_objects(&m);
-	assert_int_equal(rm(&m, "v"), -EOPNOTSUPP);
-	assert_said("object-based");
-	assert_int_equal(mv(&m, "v", "w"), -EOPNOTSUPP);
-	assert_int_equal(mv_as(&m, "v", "v", 2), 0);
-	assert_int_equal(make_dir(&m, "new"), -EOPNOTSUPP);
-	assert_int_equal(create(&m, "new.shape"), -EOPNOTSUPP);
-	assert_int_equal(put(&m, "v", "12345678"), 0);
-	assert_int_equal(put(&m, "v.shape", "[2, 1]"), 0);
-	assert_typed(&m, "v", "float32", "[2, 1]", "12345678");
-	commit(&m);
-	assert_on_disk(&m, VALUE_KEY, "12345678");
-}
-
 static void temporary_file_replaces_the_value_of_an_object(void **state)
 {
 	CLEANUP(mount_release) struct mount m;
@@ -48,15 +29,37 @@ static void temporary_file_replaces_the_value_of_an_object(void **state)
 	assert_int_equal(put(&m, "other", "123"), 0);
 	assert_int_equal(put(&m, "third", "1"), 0);
 	assert_int_equal(mv(&m, "other", "v"), -EINVAL);
+	assert_int_equal(rm(&m, "other"), 0);
 	assert_int_equal(mv(&m, "third", "other"), 0);
 	assert_int_equal(mv(&m, "other", "free"), 0);
 	assert_int_equal(mv(&m, ".v.X1", "v"), 0);
 	assert_typed(&m, "v", "float32", "[2]", "12345678");
+	assert_int_equal(rm(&m, "free"), 0);
+	assert_missing(&m, "free");
 	assert_int_equal(checkpoint_finish(m.cp), 0);
 	assert_keys(&m, "_CHECKPOINTABLE_OBJECT_GRAPH " VALUE_KEY " ");
 	assert_on_disk(&m, VALUE_KEY, "12345678");
-	assert_int_equal(rm(&m, "free"), 0);
-	assert_missing(&m, "free");
+}
+
+static int note_full_name(void *arg, struct span full_name, struct span path)
+{
+	buf_printf(arg, "%.*s=%.*s ", (int)full_name.len,
+		   (const char *)full_name.data, (int)path.len,
+		   (const char *)path.data);
+	return buf_error(arg);
+}
+
+static void full_names_lead_to_paths(void **state)
+{
+	CLEANUP(buf_release) struct buf told = { 0 };
+	CLEANUP(mount_release) struct mount m;
+
+	(void)state;
+	mount_objects(&m);
+	assert_int_equal(checkpoint_each_full_name(m.cp, note_full_name, &told),
+			 0);
+	buf_put(&told, "", 1);
+	assert_string_equal((const char *)told.data, "Variable=v ");
 }
 
 /* --- the thread ------------------------------------------------------------------------------ */
@@ -117,8 +120,8 @@ static void thread_commits_what_nobody_waits_for(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_of_objects_stay),
 		cmocka_unit_test(temporary_file_replaces_the_value_of_an_object),
+		cmocka_unit_test(full_names_lead_to_paths),
 		cmocka_unit_test(thread_commits_what_nobody_waits_for),
 	};
 

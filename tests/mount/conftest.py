@@ -81,6 +81,29 @@ def sync_lab(shop, judge):
     return tools.Lab(shop, judge, "sync")
 
 
+@pytest.fixture
+def saved_program(shop, judge):
+    """Saves a program (programs.py): (prefix, its directory in a mount, values, mount)."""
+    def make(program, slots=None):
+        source = shop.directory / "runs"
+        source.mkdir()
+        values = judge.program_save(source / "ckpt", program, slots)
+        mount = shop.mount(source)
+        return source / "ckpt", mount / "ckpt", values, mount
+    return make
+
+
+@pytest.fixture
+def saved_programs(shop, judge):
+    """Saves several into one directory: (directory, mount, {name: values})."""
+    def make(**made):
+        source = shop.directory / "runs"
+        source.mkdir()
+        values = {n: judge.program_save(source / n, *p) for n, p in made.items()}
+        return source, shop.mount(source), values
+    return make
+
+
 @pytest.fixture(scope="session")
 def judge():
     """Real TensorFlow, in a process of its own."""

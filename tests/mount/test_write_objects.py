@@ -2,6 +2,7 @@
 import os
 
 import disk
+import jobs
 import tree
 
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -76,3 +77,35 @@ def test_a_tf1_saved_model(shop, fixture_copy, judge):
     tree.write(mount / "variables/variables/dense/kernel", b"\x55" * 24)
     mount.unmount()
     assert judge.load(source / "variables/variables")[b"dense/kernel"][2] == b"\x55" * 24
+
+
+def test_what_stands_below_a_variable_stays_when_that_goes(shop, fixture_copy, judge):
+    """rm kernel: kernel.d/x is a variable of its own, and keeps its place."""
+    source = fixture_copy("v2_tf2_manager")
+    mount = shop.mount(source)
+    model = mount / "ckpt-3/model"
+    content = tree.read(model / "layers/0/v")
+    tree.write(model / "layers/1/v", b"\x55" * 8)
+    assert jobs.cp(model / "layers/0/v", model / "dense/kernel.d/x") == (0, "")
+    jobs.fsync(model)
+    os.unlink(model / "dense/kernel")
+    mount.unmount()
+    again = shop.mount(source, "ro")
+    assert tree.read(again / "ckpt-3/model/dense/kernel/x") == content
+    found = judge.checkpoint_restore(source / "ckpt-3")
+    assert found[("model/dense/kernel/x" + VALUE).encode()][2] == content
+    assert ("model/dense/kernel" + VALUE).encode() not in judge.load(source / "ckpt-3")
+
+
+def test_a_removed_variable_does_not_come_back_as_a_directory(shop, fixture_copy, judge):
+    """rm step, mkdir step: the value is gone, and the directory takes others."""
+    source = fixture_copy("v2_tf2_manager")
+    mount = shop.mount(source)
+    os.unlink(mount / "ckpt-3/step")
+    os.mkdir(mount / "ckpt-3/step")
+    assert jobs.cp(mount / "ckpt-3/model/layers/0/v", mount / "ckpt-3/step/v") == (0, "")
+    mount.unmount()
+    found = judge.load(source / "ckpt-3")
+    assert ("step" + VALUE).encode() not in found
+    assert ("step/v" + VALUE).encode() in found
+    assert ("step/v" + VALUE).encode() in judge.checkpoint_restore(source / "ckpt-3")

@@ -1,0 +1,138 @@
+"""`cp -r` of whole object-based checkpoints, in any order of files."""
+import os
+import shutil
+import subprocess
+
+import pytest
+
+import fixtures
+import object_walks
+import tree
+from fixtures import GRAPH_KEY
+from jobs import run
+from programs import blank
+
+PREFIXES = {"v2_tf2_manager-3": "ckpt-3", "v2_tf2_keras3": "k-1", "v2_tf2_odd_objects": "ckpt-1",
+            "v2_tf2_write": "noncounted", "v2_tf2_max_shard": "ckpt-1"}
+
+
+def open_fixture(shop, fixture_copy, name):
+    source = fixture_copy(fixtures.directory_of(name))
+    return source, fixtures.prefix_of(name), shop.mount(source)
+
+
+def equal(judge, source, prefix):
+    """The clone has the same keys, values and graph; by all programs it is the same."""
+    before, after = judge.load(source / prefix), judge.load(source / "clone")
+    assert set(after) == set(before)
+    wrong = [k for k in before if before[k] != after[k] and k != GRAPH_KEY]
+    assert not wrong
+    object_walks.check(judge, source / "clone")
+    was, now = (judge.program_describe(source / p) for p in (prefix, "clone"))
+    assert was == now
+
+
+@pytest.mark.parametrize("name", PREFIXES)
+@pytest.mark.parametrize("how", ["cp -r", "cp -a", "rsync -a", "rsync -a --inplace", "tar"])
+def test_with_tools(shop, fixture_copy, judge, name, how):
+    """No tool prints an error."""
+    if (name, how) == ("v2_tf2_odd_objects", "rsync -a"):
+        pytest.skip("temporary names of rsync for `%` and `%2E` are none here")
+    source, prefix, mount = open_fixture(shop, fixture_copy, name)
+    command = {"tar": "mkdir clone && tar -C %s -cf - . | tar -C clone -xf -" % prefix,
+               "rsync -a": "rsync -a %s/ clone/" % prefix,
+               "rsync -a --inplace": "rsync -a --inplace %s/ clone/" % prefix}.get(how, "%s %s clone" % (how, prefix))
+    run(mount.point, command)
+    mount.unmount()
+    equal(judge, source, prefix)
+
+
+def entries(top):
+    """(relative path, kind) of all that is in a directory, as os.walk finds it."""
+    found = []
+    for root, directories, files in os.walk(os.fsencode(top)):
+        for name in directories + files:
+            full = os.path.join(root, name)
+            found.append(os.path.relpath(full, os.fsencode(top)))
+    return found
+
+
+def put(top, target, path, mount_top):
+    """One file, directory or link, with all directories above."""
+    full, to = os.path.join(os.fsencode(top), path), os.path.join(os.fsencode(target), path)
+    os.makedirs(os.path.dirname(to), exist_ok=True)
+    if os.path.islink(full):
+        os.symlink(os.readlink(full), to)
+    elif os.path.isdir(full):
+        os.makedirs(to, exist_ok=True)
+    else:
+        shutil.copyfile(full, to)
+
+
+@pytest.mark.parametrize("name", PREFIXES)
+@pytest.mark.parametrize("graph", ["first", "middle", "last"])
+def test_by_hand(shop, fixture_copy, judge, dice, name, graph):
+    """File by file at random; a refused close is kept until sidecars make it fit."""
+    source, prefix, mount = open_fixture(shop, fixture_copy, name)
+    paths = [p for p in entries(mount / prefix) if p != GRAPH_KEY]
+    dice.shuffle(paths)
+    where = {"first": 0, "middle": len(paths) // 2, "last": len(paths)}[graph]
+    paths.insert(where, GRAPH_KEY)
+    os.mkdir(mount / "clone")
+    for path in paths:
+        put(mount / prefix, mount / "clone", path, mount.point)
+    seen = sorted(entries(mount / "clone"))
+    assert seen == sorted(entries(mount / prefix))
+    mount.unmount()
+    equal(judge, source, prefix)
+
+
+def test_programs_assert(saved_program, judge):
+    """With slots: the program restores the clone with assert_consumed()."""
+    from jobs import array
+    net = {"dense": {"kernel": array(1, 3, 2), "bias": array(2, 2)},
+           "list": [array(3, 2), array(4, 3)]}
+    slots = ["net/dense/kernel", "net/list/1"]
+    prefix, _, values, mount = saved_program({"net": net}, slots)
+    run(mount.point, "cp -r ckpt clone")
+    mount.unmount()
+    clone = prefix.parent / "clone"
+    assert judge.program_restore(clone, blank({"net": net}), "assert_consumed", slots) == values
+    equal(judge, prefix.parent, "ckpt")
+
+
+def test_the_manager_asserts(shop, fixture_copy, judge):
+    """The program of fixture v2_tf2_manager."""
+    source = fixture_copy("v2_tf2_manager")
+    told = judge.manager_restore(source / "ckpt-3")
+    mount = shop.mount(source)
+    run(mount.point, "cp -r ckpt-3 best")
+    mount.unmount()
+    assert judge.manager_restore(source / "best") == told
+
+
+def test_a_clone_can_be_edited(shop, fixture_copy, judge):
+    """In the same mount: its names are those of its graph from then on."""
+    source = fixture_copy("v2_tf2_manager")
+    told = judge.manager_restore(source / "ckpt-3")
+    mount = shop.mount(source)
+    run(mount.point, "cp -r ckpt-3 best", "mv best/model best/net", "rm -r best/net/layers",
+        "mv best/net best/model")
+    tree.write(mount / "best/model/dense/kernel", b"\x11" * 96)
+    mount.unmount()
+    nodes, keys = object_walks.check(judge, source / "best")
+    assert keys["model/dense/kernel/.ATTRIBUTES/VARIABLE_VALUE"][2] == b"\x11" * 96
+    assert "layers" not in {e for n in nodes for e in n["edges"]}
+    assert judge.manager_restore(source / "ckpt-3") == told
+
+
+def test_through_a_disk(shop, fixture_copy, judge):
+    """Out to an ordinary directory and in again, in the order of that disk."""
+    source, prefix, mount = open_fixture(shop, fixture_copy, "v2_tf2_odd_objects")
+    out = shop.directory / "out"
+    run(mount.point, "cp -a %s %s" % (prefix, out))
+    done = subprocess.run(["cp", "-a", str(out), str(mount / "clone")], check=False,
+                          stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stderr
+    mount.unmount()
+    equal(judge, source, prefix)
