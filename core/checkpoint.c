@@ -15,6 +15,7 @@
 #include "core/cleanup.h"
 #include "core/dir.h"
 #include "core/edit.h"
+#include "core/explain.h"
 #include "core/io.h"
 #include "core/log.h"
 #include "core/pending.h"
@@ -174,33 +175,59 @@ bool checkpoint_overwritten(void *arg, struct variable *v)
 static int note_damage_locked(struct checkpoint *cp, const struct file_id *id,
 			      int error)
 {
+	const char *what = cp->v1 ? NULL
+				  : explain_content(cp->dirfd, cp->index);
+
 	cp->damaged = *id;
-	if (error == -EBADMSG)
+	if (what)
+		log_error("%s: not shown: its index is %s", cp->label, what);
+	else if (error == -EBADMSG)
 		log_error("%s: not shown: its index does not end as an index "
 			  "does: it was cut short, or is another kind of file",
 			  cp->label);
+	else if (error == -EXDEV || error == -ELOOP)
+		log_error("%s: not shown: its index is a link that leads out "
+			  "of the source, or in a circle",
+			  cp->label);
 	return -EIO;
+}
+
+/* Of the index, or of a link that leads to none. */
+static struct file_id index_id(const struct checkpoint *cp)
+{
+	struct file_id id = { 0 };
+	struct stat st;
+
+	if (io_id(cp->dirfd, cp->index, &id) < 0 &&
+	    io_stat_link(cp->dirfd, cp->index, &st) == 0)
+		id = (struct file_id){ st.st_dev, st.st_ino,
+				       (uint64_t)st.st_size, st.st_mtim };
+	return id;
 }
 
 static int read_disk_locked(struct checkpoint *cp)
 {
 	CLEANUP(bundle_unrefp) struct bundle *next = NULL;
 	struct bundle *now = catalog_bundle(cp->catalog);
-	struct file_id before = { 0 };
+	struct file_id before = index_id(cp);
 	int r;
 
-	(void)io_id(cp->dirfd, cp->index, &before);
 	if (cp->damaged.ino && file_id_equal(&before, &cp->damaged))
 		return -EIO;
+	/* The same again would say nothing new, but say it in the log. */
+	if (cp->partial.ino && file_id_equal(&before, &cp->partial) &&
+	    unsettled(cp))
+		return now ? 0 : -EAGAIN;
 	r = cp->v1 ? v1_open(cp->dirfd, cp->prefix, &next)
 		   : bundle_open(cp->dirfd, cp->prefix, now, &next);
 
 	/* An index that does not parse: not yet, or not at all. */
 	if ((r == -EBADMSG || r == -EIO) && unsettled(cp)) {
 		cp->unsettled = time(NULL);
+		cp->partial = before;
 		return now ? 0 : -EAGAIN;
 	}
-	if (r == -EBADMSG || r == -EIO)
+	if (r == -EBADMSG || r == -EIO || r == -EXDEV || r == -ELOOP)
 		return note_damage_locked(cp, &before, r);
 	/* Old values under a new index, or the other way round: not yet. */
 	if (r == 0 && now && bundle_suspect(next)) {

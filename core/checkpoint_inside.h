@@ -50,6 +50,7 @@ struct checkpoint {
 	struct edit *lost; /* what somebody else's save overtook; or NULL */
 	time_t unsettled;  /* when a change was first seen half-way, or 0 */
 	struct file_id damaged; /* the index that cannot be read, if one was */
+	struct file_id partial; /* one that did not parse, and may be changing */
 	uint64_t committed;     /* how many of the changes are durable */
 	uint64_t noticed; /* how many changes there were at `changed_at`, ... */
 	uint64_t changed_at; /* ... when the last one came: clock_ms() */

@@ -24,17 +24,12 @@
 /* For how long a temporary file of a tool may stand after its last change. */
 #define RENAME_SECONDS 2
 
-static bool ends_in(const char *text, const char *suffix)
-{
-	size_t len = strlen(text), n = strlen(suffix);
-
-	return len >= n && strcmp(text + len - n, suffix) == 0;
-}
-
 bool files_prefix_ok(const char *prefix)
 {
-	return *prefix && !strchr(prefix, '/') && !ends_in(prefix, INDEX) &&
-	       !ends_in(prefix, IO_TEMPORARY) && !scan_shard_prefix(prefix);
+	return *prefix && !strchr(prefix, '/') &&
+	       !span_ends_in(span_of(prefix), INDEX) &&
+	       !span_ends_in(span_of(prefix), IO_TEMPORARY) &&
+	       !scan_shard_prefix(prefix);
 }
 
 static bool open_for_writing(int dirfd, const char *name)
@@ -318,7 +313,7 @@ static char *parse_mark(const char *name)
 	size_t len = strlen(name);
 	const char *at = name + len - end;
 
-	if (len <= end || !ends_in(name, IO_TEMPORARY) ||
+	if (len <= end || !span_ends_in(span_of(name), IO_TEMPORARY) ||
 	    strncmp(at, MOVE, strlen(MOVE)) != 0 ||
 	    strspn(at + strlen(MOVE), "0123456789abcdef") != HEX)
 		return NULL;
@@ -380,4 +375,21 @@ void files_recover(int dirfd)
 	}
 	if (d)
 		(void)closedir(d);
+}
+
+bool files_saved_model(int dirfd, const char *path)
+{
+	static const char name[] = "variables/variables";
+	size_t len = strlen(path), n = strlen(name);
+	CLEANUP(free_ptr) char *model = NULL;
+	struct stat st;
+
+	if (len < n || strcmp(path + len - n, name) != 0 ||
+	    (len > n && path[len - n - 1] != '/'))
+		return false;
+	if (asprintf(&model, "%.*ssaved_model.pb", (int)(len - n), path) < 0) {
+		model = NULL;
+		return false;
+	}
+	return io_stat(dirfd, model, &st) == 0;
 }

@@ -56,3 +56,6 @@ int files_remove(int dirfd, const char *prefix, bool v1);
 
 /* In a directory that only we write to. */
 void files_recover(int dirfd);
+
+/* Whether `path`, of a prefix below `dirfd`, is what a SavedModel has in `variables`. */
+bool files_saved_model(int dirfd, const char *path);

@@ -34,8 +34,7 @@ struct store *folder_store(const struct folder *f);
 struct folder *folder_above(const struct folder *f);
 void folder_set_above(struct folder *f, struct folder *above);
 
-/* Below the source, to be freed: its own path, and that of a name in it. */
-char *folder_path(struct folder *f);
+/* The path of a name in it, as folder_path(). */
 char *folder_path_of(struct folder *f, const char *name);
 /* If it is at `from`, or below, it is at `to` now. */
 int folder_repath(struct folder *f, const char *from, const char *to);
@@ -65,8 +64,6 @@ int folder_put_locked(struct folder *f, struct item *i);
 void folder_drop_locked(struct folder *f, struct item *i);
 void folder_tell(const struct folder *f, const char *name);
 
-/* It has gone, or is a checkpoint now: it is not looked into any more. */
-void folder_close(struct folder *f);
 void folder_set_undecided(struct folder *f, bool undecided);
 
 /* `latest` is not shown until the state file changes; or it is again. */

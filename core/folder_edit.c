@@ -16,7 +16,6 @@
 #include "core/item.h"
 #include "core/log.h"
 #include "core/scan.h"
-#include "core/state_edit.h"
 
 static int dirfd_locked(const struct folder *f)
 {

@@ -10,6 +10,7 @@
 #include "core/item.h"
 #include "core/log.h"
 #include "core/name.h"
+#include "core/scan.h"
 #include "core/state_edit.h"
 
 static bool is_temporary(struct span name)
@@ -18,6 +19,11 @@ static bool is_temporary(struct span name)
 
 	return name.len >= n &&
 	       memcmp(name.data + name.len - n, IO_TEMPORARY, n) == 0;
+}
+
+bool folder_made_plain_by(struct span name)
+{
+	return scan_beside_checkpoint(name);
 }
 
 int folder_name(const struct folder *f, struct span name, char **ret)

@@ -11,11 +11,11 @@
 
 #include "core/block.h"
 #include "core/cleanup.h"
+#include "core/explain.h"
 #include "core/name.h"
 #include "core/state.h"
 
 #define INDEX         ".index"
-#define DATA          ".data"
 #define FRESH_SECONDS 2
 /* Within this, a directory may change again without its time showing it. */
 #define TICK_NS 20000000
@@ -125,24 +125,6 @@ static bool ends_in(const char *text, const char *suffix)
 	return len > n && strcmp(text + len - n, suffix) == 0;
 }
 
-size_t scan_stem(const char *text)
-{
-	const char *at = text + strlen(text);
-	const char *digits = at;
-
-	while (at > text && isdigit((unsigned char)at[-1]))
-		at--;
-	if (digits - at < 5 || at - text < 4 || strncmp(at - 4, "-of-", 4) != 0)
-		return 0;
-	at -= 4;
-	digits = at;
-	while (at > text && isdigit((unsigned char)at[-1]))
-		at--;
-	if (digits - at < 5 || at - text < 2 || at[-1] != '-')
-		return 0;
-	return (size_t)(at - 1 - text);
-}
-
 static const struct name *index_of(const struct names *names,
 				   const char *prefix, size_t len)
 {
@@ -154,22 +136,19 @@ static const struct name *index_of(const struct names *names,
 	return find_name(names, index, strlen(index));
 }
 
-size_t scan_shard_prefix(const char *text)
-{
-	size_t len = scan_stem(text);
-
-	if (len <= strlen(DATA) ||
-	    strncmp(text + len - strlen(DATA), DATA, strlen(DATA)) != 0)
-		return 0;
-	return len - strlen(DATA);
-}
-
 /* Whether it is a data file of a checkpoint that has an index here. */
 static bool is_shard(const struct names *names, const char *text)
 {
 	size_t len = scan_shard_prefix(text);
 
 	return len && index_of(names, text, len);
+}
+
+static bool is_regular(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
 /* Whether the file ends in the footer of a table; and if not, whether it yet may. */
@@ -189,6 +168,20 @@ static bool is_table(int dirfd, const char *name, bool *ret_fresh)
 	       io_read_at(fd, magic, sizeof(magic),
 			  (uint64_t)st.st_size - sizeof(magic)) == 0 &&
 	       span_get_fixed64(&s, &value) && value == TABLE_MAGIC;
+}
+
+/* Names under which a file is taken for a checkpoint, or for a part of one. */
+static bool seems_checkpoint(const struct names *names, const char *text)
+{
+	CLEANUP(free_ptr) char *meta = NULL;
+
+	if (strcasestr(text, "ckpt") || scan_stem(text))
+		return true;
+	if (asprintf(&meta, "%s.meta", text) < 0) {
+		meta = NULL;
+		return false;
+	}
+	return find_name(names, meta, strlen(meta));
 }
 
 /* Names that no V1 checkpoint has, so that they need not be opened to know. */
@@ -262,17 +255,41 @@ static int add_index(struct scan *s, int dirfd, const char *text)
 	return r;
 }
 
-/* One file of several, all of which show as one: the first one stands for it. */
-static int add_v1(struct scan *s, const struct names *names, const char *text)
+/* What V1 calls the first file of those that `text` is one of. */
+static char *first_of(const char *text, size_t stem)
+{
+	char *name = strdup(text);
+
+	for (size_t i = stem + 1; name && isdigit((unsigned char)name[i]); i++)
+		name[i] = '0';
+	return name;
+}
+
+/*
+ * One file of several, all of which show as one: the first one stands for it.  Without
+ * that, and beside a V2 checkpoint, which TensorFlow takes, they are plain files or
+ * links, as they stand there.
+ */
+static int add_v1(struct scan *s, int dirfd, const struct names *names,
+		  const char *text, enum item_kind otherwise)
 {
 	size_t len = scan_stem(text);
+	CLEANUP(free_ptr) char *first = NULL;
+	bool fresh;
 
 	if (len == 0)
 		return add_checkpoint(s, text, strlen(text), true);
-	if (strncmp(text + len, "-00000-of-", 10) != 0 ||
-	    index_of(names, text, len))
-		return 0;
-	return add_checkpoint(s, text, len, true);
+	first = first_of(text, len);
+	if (!first)
+		return -ENOMEM;
+	if (!index_of(names, text, len)) {
+		if (strcmp(first, text) == 0)
+			return add_checkpoint(s, text, len, true);
+		if (find_name(names, first, strlen(first)) &&
+		    is_table(dirfd, first, &fresh))
+			return 0;
+	}
+	return add_found(s, otherwise, text, text, false);
 }
 
 static int add_name_found(struct scan *s, int dirfd, const struct names *names,
@@ -280,13 +297,26 @@ static int add_name_found(struct scan *s, int dirfd, const struct names *names,
 {
 	bool file = name->type == DT_REG;
 	bool fresh;
+	int r;
 
 	if (name->type == DT_DIR)
 		return add_folder(s, name);
-	if (ends_in(name->text, IO_TEMPORARY) || is_shard(names, name->text))
+	if (ends_in(name->text, IO_TEMPORARY))
 		return 0;
-	if (ends_in(name->text, INDEX) && (file || name->type == DT_LNK))
+	if (is_shard(names, name->text)) {
+		s->linked |= name->type == DT_LNK;
+		return 0;
+	}
+	if (ends_in(name->text, INDEX) && (file || name->type == DT_LNK)) {
+		s->linked |= name->type == DT_LNK;
 		return add_index(s, dirfd, name->text);
+	}
+	/* A link to a whole V1 file leads to what shows in its place. */
+	if (name->type == DT_LNK && scan_stem(name->text) &&
+	    is_table(dirfd, name->text, &fresh)) {
+		s->linked = true;
+		return add_v1(s, dirfd, names, name->text, ITEM_SYMLINK);
+	}
 	if (name->type == DT_LNK)
 		return add_found(s, ITEM_SYMLINK, name->text, name->text,
 				 false);
@@ -294,8 +324,12 @@ static int add_name_found(struct scan *s, int dirfd, const struct names *names,
 	if (file && !is_something_else(name->text) &&
 	    !index_of(names, name->text, strlen(name->text)) &&
 	    is_table(dirfd, name->text, &fresh))
-		return add_v1(s, names, name->text);
-	return add_found(s, ITEM_FILE, name->text, name->text, false);
+		return add_v1(s, dirfd, names, name->text, ITEM_FILE);
+	r = add_found(s, ITEM_FILE, name->text, name->text, false);
+	if (r == 0 && file && !is_something_else(name->text) &&
+	    seems_checkpoint(names, name->text))
+		s->found[s->n - 1].what = explain_content(dirfd, name->text);
+	return r;
 }
 
 static int by_name(const void *a, const void *b)
@@ -354,25 +388,82 @@ static const char *shown_as(const struct scan *s, const char *prefix)
 	return NULL;
 }
 
+/* Whether `stem`, of V1 in several files with `shards`, is a checkpoint. */
+static bool is_checkpoint(int dirfd, struct span stem, struct span shards)
+{
+	static const char *const ends[] = { INDEX, "" };
+	bool fresh, found = false;
+
+	for (size_t i = 0; !found && i < 2; i++) {
+		CLEANUP(free_ptr) char *file = NULL;
+
+		if (asprintf(&file, "%.*s%.*s%s", (int)stem.len,
+			     (const char *)stem.data, (int)shards.len,
+			     (const char *)shards.data, ends[i]) < 0)
+			file = NULL;
+		for (char *p = file; p && (p = strchr(p, '?'));)
+			*p = '0';
+		found = file && is_table(dirfd, file, &fresh);
+	}
+	return found;
+}
+
+/*
+ * Where a relative path leads to a checkpoint in another directory of the source, that
+ * is what TensorFlow takes.  Other paths count by their last component.
+ */
+static bool leads_elsewhere(int dirfd, struct span path, struct span name)
+{
+	const size_t n = (size_t)(name.data + name.len - path.data);
+	const struct span stem = { path.data, n };
+	const struct span shards = { path.data + n, path.len - n };
+
+	return path.data[0] != '/' && path.len < PATH_MAX &&
+	       state_path_place(dirfd, path) == STATE_ELSEWHERE &&
+	       is_checkpoint(dirfd, stem, shards);
+}
+
+/* Where `latest` leads, from its directory; NULL if nowhere. */
+static char *latest_target(struct scan *s, int dirfd, struct span path)
+{
+	CLEANUP(free_ptr) char *prefix = NULL;
+	const char *shown;
+	struct span name;
+
+	if (!state_path_name(path, &name))
+		return NULL;
+	if (leads_elsewhere(dirfd, path, name))
+		return strndup((const char *)path.data,
+			       (size_t)(name.data + name.len - path.data));
+	prefix = strndup((const char *)name.data, name.len);
+	shown = prefix ? shown_as(s, prefix) : NULL;
+	return shown ? strdup(shown) : NULL;
+}
+
 static int add_latest(struct scan *s, int dirfd, const struct names *names)
 {
 	CLEANUP(close_fd) int fd = -1;
 	CLEANUP(buf_release) struct buf text = { 0 };
-	CLEANUP(buf_release) struct buf prefix = { 0 };
-	const char *name;
+	CLEANUP(buf_release) struct buf path = { 0 };
+	CLEANUP(free_ptr) char *target = NULL;
+	int r;
 
 	if (!find_name(names, STATE_FILE, strlen(STATE_FILE)) ||
 	    scan_find(s, NAME_LATEST) < s->n)
 		return 0;
 	fd = io_open(dirfd, STATE_FILE, O_RDONLY | O_NONBLOCK);
-	if (fd < 0 || io_read_file(fd, STATE_MAX, &text) < 0 ||
-	    state_latest(buf_span(&text), &prefix) < 0)
-		return 0; /* TensorFlow, too, then knows of no latest one */
-	buf_put(&prefix, "", 1);
-	if (buf_error(&prefix))
-		return -ENOMEM;
-	name = shown_as(s, (const char *)prefix.data);
-	return name ? add_found(s, ITEM_LATEST, NAME_LATEST, name, false) : 0;
+	if (fd < 0 || !is_regular(fd))
+		return 0;
+	r = io_read_file(fd, STATE_MAX, &text);
+	if (r == 0)
+		r = state_latest_path(buf_span(&text), &path);
+	/* TensorFlow, too, then knows of no latest one. */
+	s->bad_state = r == -EINVAL || r == -EFBIG;
+	if (r < 0)
+		return r == -ENOMEM ? r : 0;
+	target = latest_target(s, dirfd, buf_span(&path));
+	return target ? add_found(s, ITEM_LATEST, NAME_LATEST, target, false)
+		      : 0;
 }
 
 int scan_directory(int dirfd, bool root, struct scan *ret)

@@ -26,6 +26,8 @@ struct found {
 	 */
 	bool unsettled;
 	uint64_t ino; /* of a directory: another one of the name is new */
+	const char
+		*what; /* of a file that is taken for a checkpoint: explain.h */
 };
 
 /* Sorted by `name`.  All zeroes is an empty scan. */
@@ -34,6 +36,10 @@ struct scan {
 	size_t n;
 	/* Something was just being written: scan again soon. */
 	bool unsettled;
+	/* There are links among the files of checkpoints. */
+	bool linked;
+	/* There is a state file that TensorFlow does not read. */
+	bool bad_state;
 };
 
 /* `root` says that it is the top of the source, where `.weightfs` is ours. */
@@ -45,6 +51,11 @@ size_t scan_find(const struct scan *s, const char *name);
 /* Forgets what is at this place. */
 void scan_drop(struct scan *s, size_t at);
 
+/*
+ * Whether files of this name are those of a checkpoint as it lies on disk, or stand beside
+ * one (`checkpoint`, P.index, P.meta, events, saved_model.pb): no variable is called so.
+ */
+bool scan_beside_checkpoint(struct span name);
 /* The length of `text` without `-NNNNN-of-MMMMM`; 0 if it does not end so. */
 size_t scan_stem(const char *text);
 /* The length of P in `P.data-NNNNN-of-MMMMM`; 0 if it is no such name. */

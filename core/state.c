@@ -1,10 +1,12 @@
 #include "core/state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/io.h"
 
 /* A pattern for glob(3), around a shard's number; escaped, ??- is a trigraph. */
 #define SHARD_PATTERN "-?\?\?\?\?-of-"
@@ -81,11 +83,40 @@ static bool get_byte(struct span *s, unsigned base, unsigned max, uint8_t *ret)
 	return true;
 }
 
-/*
- * What follows a backslash.  Where that is no escape the backslash is meant, as
- * the protobuf library of Python has it, which is what TensorFlow reads with.
- */
-static bool get_escape(struct span *s, uint8_t *ret)
+/* As UTF-8, which what is too large or half of a pair has none of. */
+static bool put_character(struct buf *out, uint32_t c)
+{
+	static const uint8_t marks[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+	uint8_t bytes[4];
+
+	if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+		return false;
+	for (size_t i = n; i-- > 1; c >>= 6)
+		bytes[i] = (uint8_t)(0x80 | (c & 0x3f));
+	bytes[0] = (uint8_t)((n > 1 ? marks[n] : 0) | c);
+	buf_put(out, bytes, n);
+	return true;
+}
+
+/* All of `digits` digits. */
+static bool get_character(struct span *s, unsigned digits, struct buf *out)
+{
+	uint32_t c = 0;
+
+	for (unsigned i = 0; i < digits; i++) {
+		unsigned digit = digit_value(peek(*s));
+
+		if (digit > 15)
+			return false;
+		c = c << 4 | digit;
+		(void)skip(s, peek(*s));
+	}
+	return put_character(out, c);
+}
+
+/* One byte, in digits or as a letter. */
+static bool get_escaped_byte(struct span *s, uint8_t *ret)
 {
 	static const char letters[] = "abfnrtv\\'\"";
 	static const char meanings[] = "\a\b\f\n\r\t\v\\'\"";
@@ -103,6 +134,24 @@ static bool get_escape(struct span *s, uint8_t *ret)
 	return true;
 }
 
+/*
+ * What follows a backslash.  Where that is no escape the backslash is meant, as
+ * the protobuf library of Python has it, which is what TensorFlow reads with.
+ */
+static bool get_escape(struct span *s, struct buf *out)
+{
+	uint8_t byte;
+
+	if (skip(s, 'u'))
+		return get_character(s, 4, out);
+	if (skip(s, 'U'))
+		return get_character(s, 8, out);
+	if (!get_escaped_byte(s, &byte))
+		return false;
+	buf_put(out, &byte, 1);
+	return true;
+}
+
 static bool get_quoted(struct span *s, uint8_t quote, struct buf *ret)
 {
 	while (!skip(s, quote)) {
@@ -111,9 +160,10 @@ static bool get_quoted(struct span *s, uint8_t quote, struct buf *ret)
 		if (s->len == 0 || c == '\n')
 			return false;
 		(void)skip(s, c);
-		if (c == '\\' && !get_escape(s, &c))
+		if (c != '\\')
+			buf_put(ret, &c, 1);
+		else if (!get_escape(s, ret))
 			return false;
-		buf_put(ret, &c, 1);
 	}
 	return true;
 }
@@ -162,6 +212,13 @@ static bool get_word(struct span *s, bool (*belongs)(uint8_t), struct span *ret)
 	return n > 0 && span_take(s, n, ret);
 }
 
+/* As in C: a zero before another digit.  Python's library refuses it. */
+static bool is_octal(const char *text)
+{
+	text += *text == '-';
+	return text[0] == '0' && is_digit((uint8_t)text[1]);
+}
+
 /* A decimal number as float() of Python takes it, with an `f` if one likes. */
 static bool get_number(struct span *s, struct buf *ret,
 		       struct span *ret_written)
@@ -175,8 +232,8 @@ static bool get_number(struct span *s, struct buf *ret,
 	memcpy(text, word.data, word.len);
 
 	(void)strtod(text, &end);
-	if (end == text || strpbrk(text, "xX") || strspn(end, "fF") > 1 ||
-	    end[strspn(end, "fF")])
+	if (end == text || is_octal(text) || strpbrk(text, "xX") ||
+	    strspn(end, "fF") > 1 || end[strspn(end, "fF")])
 		return false;
 	buf_put(ret, word.data, word.len);
 	*ret_written = word;
@@ -203,6 +260,36 @@ static const struct field *find_field(struct span name)
 	return NULL;
 }
 
+/* Bytes behind the first of a character, and the least that it may then stand for. */
+static size_t bytes_after(uint8_t first, uint32_t *ret_least)
+{
+	size_t n = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+
+	*ret_least = n == 0 ? 0 : n == 1 ? 0x80 : n == 2 ? 0x800 : 0x10000;
+	return first < 0x80 || (first >= 0xc2 && first < 0xf5) ? n : SIZE_MAX;
+}
+
+/* TensorFlow decodes the file before it parses it, and the values once more. */
+static bool is_utf8(struct span s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		uint32_t least, c = s.data[i];
+		size_t n = bytes_after(s.data[i], &least);
+
+		if (n > s.len - i - 1)
+			return false;
+		c &= n ? 0x3fU >> n : 0x7fU;
+		for (size_t end = i + n; i < end; i++) {
+			if ((s.data[i + 1] & 0xc0) != 0x80)
+				return false;
+			c = c << 6 | (s.data[i + 1] & 0x3fU);
+		}
+		if (c < least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+			return false;
+	}
+	return true;
+}
+
 /* Who is told of each value. */
 struct visit {
 	state_visitor *visitor;
@@ -219,6 +306,8 @@ static int get_value(struct span *s, const struct field *field,
 		return -EINVAL;
 	if (buf_error(&value))
 		return buf_error(&value);
+	if (!is_utf8(buf_span(&value)))
+		return -EINVAL;
 	return visit->visitor(visit->arg, field->id, written, buf_span(&value));
 }
 
@@ -262,7 +351,7 @@ static int get_field(struct span *s, const struct visit *visit)
 int state_each(struct span text, state_visitor *visitor, void *arg)
 {
 	const struct visit visit = { visitor, arg };
-	int r = 0;
+	int r = is_utf8(text) ? 0 : -EINVAL;
 
 	for (skip_blank(&text); r == 0 && text.len > 0; skip_blank(&text))
 		r = get_field(&text, &visit);
@@ -319,6 +408,25 @@ static bool is_entry_name(struct span name)
 	       !span_equal(name, span_of(".."));
 }
 
+enum state_place state_path_place(int dirfd, struct span path)
+{
+	size_t len = path.len - last_component(path).len;
+	CLEANUP(free_ptr)
+	char *dir = strndup((const char *)path.data, len);
+	CLEANUP(close_fd) int fd = -1;
+	struct file_id here, there;
+
+	if (len == 0)
+		return STATE_HERE;
+	if (!dir || strlen(dir) != len)
+		return STATE_NOWHERE;
+	fd = io_open(dirfd, dir, O_PATH | O_DIRECTORY);
+	if (fd < 0 || io_fd_id(fd, &there) < 0 || io_fd_id(dirfd, &here) < 0)
+		return STATE_NOWHERE;
+	return here.dev == there.dev && here.ino == there.ino ? STATE_HERE
+							      : STATE_ELSEWHERE;
+}
+
 bool state_path_name(struct span path, struct span *ret)
 {
 	struct span name = cut_shard_pattern(last_component(path));
@@ -329,10 +437,23 @@ bool state_path_name(struct span path, struct span *ret)
 	return true;
 }
 
-int state_latest(struct span text, struct buf *out)
+int state_latest_path(struct span text, struct buf *out)
 {
 	CLEANUP(buf_release) struct buf path = { 0 };
 	int r = state_each(text, note_latest, &path);
+
+	if (r < 0)
+		return r;
+	if (path.len == 0)
+		return -ENOENT;
+	buf_put(out, path.data, path.len);
+	return buf_error(out);
+}
+
+int state_latest(struct span text, struct buf *out)
+{
+	CLEANUP(buf_release) struct buf path = { 0 };
+	int r = state_latest_path(text, &path);
 	struct span name;
 
 	if (r < 0)

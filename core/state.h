@@ -3,8 +3,8 @@
  *
  * A text protobuf, CheckpointState (tensorflow/python/training/
  * checkpoint_state.proto).  TensorFlow writes it, people edit it: quotes of either
- * kind, octal, hex and letter escapes, adjacent strings, comments, fields in any
- * order.
+ * kind, octal, hex, letter and Unicode escapes, adjacent strings, comments, fields in
+ * any order.  What is not UTF-8 TensorFlow does not read.
  */
 #pragma once
 
@@ -25,6 +25,8 @@
  * whole file).
  */
 int state_latest(struct span text, struct buf *out);
+/* The whole path, as it is written; -ENOENT and -EINVAL as above. */
+int state_latest_path(struct span text, struct buf *out);
 
 enum state_field {
 	STATE_LATEST,    /* model_checkpoint_path */
@@ -40,6 +42,18 @@ enum state_field {
 typedef int state_visitor(void *arg, enum state_field field,
 			  struct span written, struct span value);
 int state_each(struct span text, state_visitor *visitor, void *arg);
+
+/*
+ * Whether the directory that a path names is that of the state file, or another one of
+ * the source.  Nowhere is what leads out of it, as absolute paths of other machines do,
+ * and paths as they were seen from where the program was started.
+ */
+enum state_place {
+	STATE_HERE,
+	STATE_ELSEWHERE,
+	STATE_NOWHERE
+};
+enum state_place state_path_place(int dirfd, struct span path);
 
 /* The name that a path of it ends in, as state_latest(); part of `path`. */
 bool state_path_name(struct span path, struct span *ret);

@@ -18,6 +18,7 @@
 
 /* The state file as it was read, and what is to become of it. */
 struct rewrite {
+	int dirfd;
 	struct span text;
 	const uint8_t *done; /* how far it was copied */
 	struct buf out;
@@ -30,6 +31,7 @@ struct rewrite {
 	struct span prefix;
 	struct buf spelled; /* as the file spells it, or will */
 	bool listed;
+	bool stale; /* listed, but by a path that leads nowhere */
 	bool has_latest;
 	bool has_times;
 };
@@ -150,7 +152,8 @@ static int rename_path(void *arg, enum state_field field, struct span written,
 	size_t before;
 
 	if ((field != STATE_LATEST && field != STATE_PATH) ||
-	    !state_path_name(value, &name) || !span_equal(name, w->from))
+	    !state_path_name(value, &name) || !span_equal(name, w->from) ||
+	    state_path_place(w->dirfd, value) == STATE_ELSEWHERE)
 		return 0;
 	before = (size_t)(name.data - value.data);
 	buf_put(&path, value.data, before);
@@ -163,7 +166,7 @@ static int rename_path(void *arg, enum state_field field, struct span written,
 static int rename_once(int dirfd, const char *from, const char *to)
 {
 	CLEANUP(state_file_release) struct state_file f = { .dirfd = -1 };
-	CLEANUP(rewrite_release) struct rewrite w = { 0 };
+	CLEANUP(rewrite_release) struct rewrite w = { .dirfd = dirfd };
 	int r = state_file_read(dirfd, &f);
 
 	if (r < 0)
@@ -190,32 +193,49 @@ int state_rename(int dirfd, const char *from, const char *to)
 
 /* --- which one is the latest ---------------------------------------------- */
 
+static bool is_prefix(const struct rewrite *w, struct span path)
+{
+	struct span name;
+
+	return state_path_name(path, &name) && span_equal(name, w->prefix);
+}
+
 /* What is in the file, before anything is changed. */
 static int look(void *arg, enum state_field field, struct span written,
 		struct span value)
 {
 	struct rewrite *w = arg;
-	struct span name;
 
 	(void)written;
 	w->has_latest |= field == STATE_LATEST;
 	w->has_times |= field == STATE_TIME;
-	if (field != STATE_PATH || !state_path_name(value, &name) ||
-	    !span_equal(name, w->prefix))
+	if (field != STATE_PATH || !is_prefix(w, value))
 		return 0;
-	w->listed = true;
-	w->spelled.len = 0;
-	buf_put(&w->spelled, value.data, value.len);
+	switch (state_path_place(w->dirfd, value)) {
+	case STATE_HERE:
+		w->listed = true;
+		w->spelled.len = 0;
+		buf_put(&w->spelled, value.data, value.len);
+		break;
+	case STATE_NOWHERE:
+		w->stale = true;
+		break;
+	case STATE_ELSEWHERE:
+		break;
+	}
 	return buf_error(&w->spelled);
 }
 
+/* A stale path is mended: TensorFlow would not find the checkpoint by it. */
 static int set_path(void *arg, enum state_field field, struct span written,
 		    struct span value)
 {
 	struct rewrite *w = arg;
+	bool mend = field == STATE_PATH && w->stale && !w->listed &&
+		    is_prefix(w, value) &&
+		    state_path_place(w->dirfd, value) == STATE_NOWHERE;
 
-	(void)value;
-	if (field == STATE_LATEST)
+	if (field == STATE_LATEST || mend)
 		replace(w, written, buf_span(&w->spelled));
 	return 0;
 }
@@ -266,7 +286,7 @@ static void put_missing(struct rewrite *w, const struct timespec *when)
 		put_quoted(&w->out, buf_span(&w->spelled));
 		buf_put(&w->out, "\n", 1);
 	}
-	if (w->listed)
+	if (w->listed || w->stale)
 		return;
 	buf_printf(&w->out, "all_model_checkpoint_paths: ");
 	put_quoted(&w->out, buf_span(&w->spelled));
@@ -284,6 +304,7 @@ static int compose(int dirfd, const char *prefix, struct span text,
 	bool one_file = stat_first(dirfd, prefix, &st);
 	int r;
 
+	w->dirfd = dirfd;
 	w->prefix = span_of(prefix);
 	rewrite_begin(w, text);
 	r = state_each(text, look, w);
@@ -296,7 +317,7 @@ static int compose(int dirfd, const char *prefix, struct span text,
 		return r;
 	if (text.len)
 		copy_until(w, text.data + text.len);
-	if (!w->has_latest || !w->listed)
+	if (!w->has_latest || !(w->listed || w->stale))
 		put_missing(w, &st.st_mtim);
 	r = buf_error(&w->spelled);
 	return r < 0 ? r : buf_error(&w->out);

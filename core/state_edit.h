@@ -10,8 +10,9 @@
 
 /*
  * model_checkpoint_path becomes `prefix`, which is a checkpoint of the directory: as
- * all_model_checkpoint_paths spells it, or else as a relative path, which is added to
- * those, with a timestamp where the others have one.  Without a state file one is made.
+ * all_model_checkpoint_paths spells it, if that leads here.  Else as a relative path, which
+ * takes the place of a stale one of the name, or is added to those, with a timestamp where
+ * the others have one.  Without a state file one is made.
  */
 int state_set_latest(int dirfd, const char *prefix);
 

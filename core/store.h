@@ -35,6 +35,8 @@ enum item_kind {
 struct store_config {
 	struct checkpoint_config checkpoint;
 	bool read_only;
+	/* One checkpoint is shown: nothing is said of the files around it. */
+	bool single;
 	/* The path of our own mountpoint below the source, or NULL. */
 	const char *mountpoint;
 	/*
@@ -62,6 +64,8 @@ int store_checkpoint(struct store *s, const char *prefix,
 		     struct checkpoint **ret);
 
 uint64_t folder_id(const struct folder *f);
+/* Below the source, "." for the root; to be freed. */
+char *folder_path(struct folder *f);
 int folder_stat(struct folder *f, struct stat *ret);
 
 /* -ENOENT, or what reading the directory says; counted. */
@@ -77,6 +81,8 @@ int folder_list(struct folder *f, uint64_t *cookie, struct buf *name,
  * true if something is just being written and should be looked at again soon.
  */
 bool folder_check(struct folder *f);
+/* Whether files of checkpoints are links, so that they may change where nobody watches. */
+bool folder_linked(struct folder *f);
 
 /*
  * --- names that change ---
@@ -112,6 +118,8 @@ int folder_create(struct folder *f, struct span name, mode_t mode, int flags,
 int folder_mkdir(struct folder *f, struct span name, mode_t mode,
 		 struct item **ret);
 bool folder_undecided(struct folder *f);
+/* By a file of this name it becomes a plain directory: a raw copy of checkpoints begins. */
+bool folder_made_plain_by(struct span name);
 int folder_decide(struct folder *f, struct item **ret);
 
 /*

@@ -117,6 +117,16 @@ static int directory_to_fill(struct fs *fs, fuse_ino_t node, struct target *ret)
 	return ret->folder || is_scope(ret) ? 0 : -ENOTDIR;
 }
 
+/* An undecided one stays that: what is put in makes it a plain directory. */
+static int directory_as_it_is(struct fs *fs, fuse_ino_t node,
+			      struct target *ret)
+{
+	LOCK_SCOPE(fs_decide_lock(fs));
+
+	*ret = directory(fs, node);
+	return ret->folder || is_scope(ret) ? 0 : -ENOTDIR;
+}
+
 static int make_in_folder(struct folder *folder, const char *name, mode_t mode,
 			  int flags, struct target *ret, int *ret_fd)
 {
@@ -211,7 +221,9 @@ int names_create(struct fs *fs, fuse_ino_t parent, const char *name,
 		 const struct attributes *owner, int flags, struct opened *ret)
 {
 	struct target dir;
-	int r = directory_to_fill(fs, parent, &dir);
+	int r = folder_made_plain_by(span_of(name))
+			? directory_as_it_is(fs, parent, &dir)
+			: directory_to_fill(fs, parent, &dir);
 
 	if (r < 0)
 		return r;

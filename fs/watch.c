@@ -24,7 +24,8 @@
 
 struct watched {
 	struct folder *folder;
-	int descriptor; /* of inotify; -1 where it has to be polled */
+	int descriptor; /* of inotify; -1 where there is none */
+	bool poll;      /* changes may be such that inotify does not tell */
 	bool changed;
 };
 
@@ -65,18 +66,20 @@ void watch_add(struct watch *w, struct folder *f, int dirfd)
 	struct watched *all;
 	char path[64];
 	int descriptor = -1;
+	bool poll;
 
 	/* By descriptor: the path may lead to our own mount by now. */
 	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", dirfd);
 	if (!is_network(dirfd))
 		descriptor = inotify_add_watch(w->inotify_fd, path, EVENTS);
 
+	poll = descriptor < 0 || folder_linked(f);
+
 	pthread_mutex_lock(&w->lock);
 	all = reallocarray(w->all, w->n + 1, sizeof(*all));
 	if (all) {
 		w->all = all;
-		w->all[w->n++] = (struct watched){ f, descriptor,
-						   descriptor < 0 };
+		w->all[w->n++] = (struct watched){ f, descriptor, poll, poll };
 	}
 	pthread_mutex_unlock(&w->lock);
 }
@@ -123,18 +126,23 @@ static struct folder *next_changed(struct watch *w, size_t *i)
 		if (!w->all[*i].changed)
 			continue;
 		f = w->all[*i].folder;
-		w->all[*i].changed = w->all[*i].descriptor < 0;
+		w->all[*i].changed = w->all[*i].poll;
 	}
 	pthread_mutex_unlock(&w->lock);
 	return f;
 }
 
-static void look_again(struct watch *w, struct folder *f)
+static void look_again(struct watch *w, struct folder *f, bool soon)
 {
+	bool linked = folder_linked(f);
+
 	pthread_mutex_lock(&w->lock);
-	for (size_t i = 0; i < w->n; i++)
-		if (w->all[i].folder == f)
-			w->all[i].changed = true;
+	for (size_t i = 0; i < w->n; i++) {
+		if (w->all[i].folder != f)
+			continue;
+		w->all[i].poll = w->all[i].descriptor < 0 || linked;
+		w->all[i].changed |= soon || w->all[i].poll;
+	}
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -146,10 +154,10 @@ static bool check(struct watch *w)
 	size_t i = 0;
 
 	while ((f = next_changed(w, &i))) {
-		if (!folder_check(f))
-			continue;
-		look_again(w, f);
-		soon = true;
+		bool again = folder_check(f);
+
+		look_again(w, f, again);
+		soon |= again;
 	}
 	if (w->extra) {
 		(void)checkpoint_refresh(w->extra);

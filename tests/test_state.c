@@ -1,6 +1,7 @@
 /* core/state: `checkpoint` as TensorFlow writes it, and as people edit it. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/cleanup.h"
@@ -121,6 +122,45 @@ static void escapes_mean_what_they_mean_in_c(void **state)
 	assert_true(names("model_checkpoint_path: '\\57m'", "m"));
 }
 
+static void escapes_of_characters_are_utf8(void **state)
+{
+	(void)state;
+	assert_true(names("model_checkpoint_path: '\\u0041\\u00e8\\u20AC'",
+			  "A\xc3\xa8\xe2\x82\xac"));
+	assert_true(names("model_checkpoint_path: '\\U0001F600x'",
+			  "\xf0\x9f\x98\x80x"));
+	assert_int_equal(error_of("model_checkpoint_path: '\\u12'"), -EINVAL);
+	assert_int_equal(error_of("model_checkpoint_path: '\\ud800'"), -EINVAL);
+	assert_int_equal(error_of("model_checkpoint_path: '\\U00110000'"),
+			 -EINVAL);
+}
+
+static void what_is_not_utf8_is_refused(void **state)
+{
+	static const char *const bad[] = { "\xe8",
+					   "\x80",
+					   "\xc3",
+					   "\xc0\x80",
+					   "\xe0\x80\x80",
+					   "\xed\xa0\x80",
+					   "\xf4\x90\x80\x80",
+					   "\xff",
+					   "\xf0\x80\x80\x80" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		char text[64];
+
+		(void)snprintf(text, sizeof(text),
+			       "model_checkpoint_path: 'a' # %s\n", bad[i]);
+		assert_int_equal(error_of(text), -EINVAL);
+	}
+	assert_int_equal(error_of("model_checkpoint_path: '\\350'"), -EINVAL);
+	assert_true(names("model_checkpoint_path: 'a' # \xc3\xa8 "
+			  "\xe2\x82\xac \xf4\x8f\xbf\xbf",
+			  "a"));
+}
+
 /* So Python's library has it; people write such paths on Windows. */
 static void backslash_before_another_letter_stays(void **state)
 {
@@ -164,11 +204,12 @@ static int error_of_number(const char *number)
 
 static void numbers_are_those_of_python(void **state)
 {
-	static const char *const good[] = { "1",    "+1", "-1", ".5",  "5.",
-					    "1e-9", "1f", "1F", "nan", "-inf" };
-	static const char *const bad[] = {
-		"", "-", "x", "0x10", "5x", "1.5e", "1ff", "\"5\"", "- 1", ","
-	};
+	static const char *const good[] = { "1",   "+1",   "-1", ".5",
+					    "5.",  "1e-9", "1f", "1F",
+					    "nan", "-inf", "0",  "-0.5" };
+	static const char *const bad[] = { "",    "-",    "x",   "0x10",
+					   "5x",  "1.5e", "1ff", "\"5\"",
+					   "- 1", ",",    "017", "-00.5" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
@@ -289,6 +330,8 @@ int main(void)
 		cmocka_unit_test(shard_pattern_of_v1_is_cut_off),
 		cmocka_unit_test(either_quote_and_neighbours_make_one_string),
 		cmocka_unit_test(escapes_mean_what_they_mean_in_c),
+		cmocka_unit_test(escapes_of_characters_are_utf8),
+		cmocka_unit_test(what_is_not_utf8_is_refused),
 		cmocka_unit_test(backslash_before_another_letter_stays),
 		cmocka_unit_test(fields_stand_in_any_order_and_layout),
 		cmocka_unit_test(last_of_two_paths_counts),

@@ -68,19 +68,53 @@ static void listed_one_is_set_as_it_is_spelled(void **state)
 	(void)state;
 	set_and_compare("# mine\n"
 			"model_checkpoint_path: \"/r/m-2\"  # latest\n"
-			"all_model_checkpoint_paths: \"/r/m-1\"\n"
+			"all_model_checkpoint_paths: \"./m-1\"\n"
 			"all_model_checkpoint_paths: \"/r/m-2\"\n"
 			"all_model_checkpoint_timestamps: 1.25\n"
 			"all_model_checkpoint_timestamps: 2.5\n"
 			"last_preserved_timestamp: 0.5",
 			"m-1",
 			"# mine\n"
-			"model_checkpoint_path: \"/r/m-1\"  # latest\n"
-			"all_model_checkpoint_paths: \"/r/m-1\"\n"
+			"model_checkpoint_path: \"./m-1\"  # latest\n"
+			"all_model_checkpoint_paths: \"./m-1\"\n"
 			"all_model_checkpoint_paths: \"/r/m-2\"\n"
 			"all_model_checkpoint_timestamps: 1.25\n"
 			"all_model_checkpoint_timestamps: 2.5\n"
 			"last_preserved_timestamp: 0.5");
+}
+
+static void path_that_leads_nowhere_is_mended(void **state)
+{
+	(void)state;
+	set_and_compare("model_checkpoint_path: \"/r/m-2\"\n"
+			"all_model_checkpoint_paths: ['/r/m-1', '/r/m-2']\n",
+			"m-1",
+			"model_checkpoint_path: \"m-1\"\n"
+			"all_model_checkpoint_paths: [\"m-1\", '/r/m-2']\n");
+	/* TensorFlow finds it by the other one. */
+	set_and_compare("all_model_checkpoint_paths: ['/r/m', 'm', '/q/m']",
+			"m",
+			"all_model_checkpoint_paths: ['/r/m', 'm', '/q/m']\n"
+			"model_checkpoint_path: \"m\"\n");
+}
+
+static void path_into_another_directory_is_another_one(void **state)
+{
+	static const char before[] = "model_checkpoint_path: \"sub/m\"\n"
+				     "all_model_checkpoint_paths: \"sub/m\"\n";
+	CLEANUP(bench_release) struct bench b;
+
+	(void)state;
+	bench_make(&b);
+	assert_int_equal(mkdirat(b.fd, "sub", 0755), 0);
+	bench_file(b.fd, STATE_FILE, before);
+	assert_int_equal(state_rename(b.fd, "m", "n"), 0);
+	assert_text(b.fd, STATE_FILE, before);
+	assert_int_equal(state_set_latest(b.fd, "m"), 0);
+	assert_text(b.fd, STATE_FILE,
+		    "model_checkpoint_path: \"m\"\n"
+		    "all_model_checkpoint_paths: \"sub/m\"\n"
+		    "all_model_checkpoint_paths: \"m\"\n");
 }
 
 static void unlisted_one_is_listed_at_the_end(void **state)
@@ -256,6 +290,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_value_is_told_as_it_is_written),
 		cmocka_unit_test(listed_one_is_set_as_it_is_spelled),
+		cmocka_unit_test(path_that_leads_nowhere_is_mended),
+		cmocka_unit_test(path_into_another_directory_is_another_one),
 		cmocka_unit_test(unlisted_one_is_listed_at_the_end),
 		cmocka_unit_test(what_names_none_gets_one),
 		cmocka_unit_test(odd_names_are_quoted),

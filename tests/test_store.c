@@ -352,8 +352,10 @@ static void links_of_any_name_are_made(void **state)
 
 static void raw_copy_is_a_file_until_it_is_closed(void **state)
 {
+	const struct attributes mode = { .set = ATTRIBUTE_MODE, .mode = 0640 };
 	CLEANUP(bench_release) struct bench b;
 	CLEANUP(item_unrefp) struct item *item = NULL;
+	CLEANUP(item_unrefp) struct item *again = NULL;
 	CLEANUP(buf_release) struct buf index = { 0 };
 	CLEANUP(close_fd) int fd = -1;
 
@@ -373,9 +375,15 @@ static void raw_copy_is_a_file_until_it_is_closed(void **state)
 	close_fd(&fd);
 	fd = -1;
 	assert_listed(b.root, "ckpt+ x+");
-	assert_true(item_dead(item));
 	assert_true(was_told(&b, "x.index"));
 	assert_true(was_told(&b, "x"));
+
+	/* For those who set mode and times by the name. */
+	assert_false(item_dead(item));
+	assert_int_equal(folder_lookup(b.root, span_of("x.index"), &again), 0);
+	assert_ptr_equal(again, item);
+	assert_int_equal(item_set_attributes(item, &mode), 0);
+	assert_int_equal(folder_unlink(b.root, span_of("x.index")), -ENOENT);
 }
 
 static void make_raw(struct bench *b, const char *name, struct span bytes)

@@ -474,8 +474,8 @@ static void link_renamed_onto_latest_sets_it(void **state)
 	assert_on_disk(b.fd, "checkpoint m-1.data-00000-of-00001 m-1.index "
 			     "m-2.data-00000-of-00001 m-2.index");
 	assert_text(b.fd, "checkpoint",
-		    "model_checkpoint_path: \"/x/m-1\"\n"
-		    "all_model_checkpoint_paths: \"/x/m-1\"\n"
+		    "model_checkpoint_path: \"m-1\"\n"
+		    "all_model_checkpoint_paths: \"m-1\"\n"
 		    "all_model_checkpoint_paths: \"m-2\"\n");
 }
 
