@@ -208,9 +208,10 @@ static void ready(void *arg)
 {
 	struct daemon *d = arg;
 
-	log_info("%s: mounted on %s; %s/" HIDDEN_NAME
-		 ", which is not listed, has status, log, control and manifest",
-		 d->options->source, d->mountpoint, d->mountpoint);
+	log_info(
+		"%s: mounted on %s; %s/" HIDDEN_NAME
+		", which is not listed, has status, log, control, manifest and by-name",
+		d->options->source, d->mountpoint, d->mountpoint);
 	go_to_background(d);
 }
 

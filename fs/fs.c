@@ -152,6 +152,7 @@ static int make_store(struct fs *fs)
 			.cuts = fs->cuts,
 		},
 		.read_only = fs->read_only,
+		.single = fs->source.prefix != NULL,
 		.mountpoint = fs->mountpoint,
 		.opened = folder_opened,
 		.gone = folder_gone,

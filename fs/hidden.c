@@ -13,8 +13,10 @@
 #include "core/log.h"
 #include "core/report.h"
 #include "core/source.h"
+#include "fs/by_name.h"
 #include "fs/control.h"
 #include "fs/fs.h"
+#include "fs/status_text.h"
 
 #define SUFFIX ".tsv"
 /* For how long names and attributes of directories may be believed. */
@@ -23,12 +25,13 @@
 #define TEXT_BIT (UINT64_C(1) << 62)
 
 enum kind {
-	KIND_ROOT, /* of the directory; the next four are in it, and so is MANIFESTS */
+	KIND_ROOT, /* of the directory; the next six are in it */
 	KIND_STATUS,
 	KIND_LOG,
 	KIND_VERSION,
 	KIND_CONTROL,
 	KIND_MANIFESTS, /* of a folder */
+	KIND_BY_NAME,   /* never known here: by_name.h */
 	KIND_MANIFEST,  /* of a checkpoint */
 	N_KINDS
 };
@@ -36,7 +39,7 @@ enum kind {
 static const char *const names[] = {
 	[KIND_STATUS] = "status",      [KIND_LOG] = "log",
 	[KIND_VERSION] = "version",    [KIND_CONTROL] = "control",
-	[KIND_MANIFESTS] = "manifest",
+	[KIND_MANIFESTS] = "manifest", [KIND_BY_NAME] = BY_NAME,
 };
 
 /* What a name stands for. */
@@ -66,13 +69,15 @@ struct hidden {
 	void *known;          /* a tree of tsearch(3), by node */
 	uint64_t next_text;
 	uint64_t kept_bytes;
+	struct by_name *by_name;
 	/* Those with a text, the newest at the end. */
 	TAILQ_HEAD(, known) kept;
 };
 
 static bool is_directory(enum kind kind)
 {
-	return kind == KIND_ROOT || kind == KIND_MANIFESTS;
+	return kind == KIND_ROOT || kind == KIND_MANIFESTS ||
+	       kind == KIND_BY_NAME;
 }
 
 static bool is_text(enum kind kind)
@@ -89,6 +94,8 @@ static void spot_release(struct spot *s)
 /* The number that the user sees; also the node id of all that is no text. */
 static fuse_ino_t spot_ino(const struct spot *s)
 {
+	if (s->kind == KIND_BY_NAME)
+		return by_name_ino();
 	return HIDDEN_BIT | (s->number * N_KINDS + s->kind);
 }
 
@@ -160,6 +167,7 @@ static void known_free(void *p)
 int hidden_new(struct fs *fs, struct hidden **ret)
 {
 	struct hidden *h = calloc(1, sizeof(*h));
+	int r;
 
 	if (!h)
 		return -ENOMEM;
@@ -167,56 +175,25 @@ int hidden_new(struct fs *fs, struct hidden **ret)
 	(void)clock_gettime(CLOCK_REALTIME, &h->started);
 	(void)pthread_mutex_init(&h->lock, NULL);
 	TAILQ_INIT(&h->kept);
-	*ret = h;
-	return 0;
+	r = by_name_new(fs, &h->by_name);
+	if (r < 0)
+		hidden_free(h);
+	else
+		*ret = h;
+	return r;
 }
 
 void hidden_free(struct hidden *h)
 {
 	if (!h)
 		return;
+	by_name_free(h->by_name);
 	tdestroy(h->known, known_free);
 	(void)pthread_mutex_destroy(&h->lock);
 	free(h);
 }
 
 /* --- texts --------------------------------------------------------------- */
-
-static const char *mode_of(const struct fs *fs)
-{
-	if (fs_read_only(fs))
-		return "ro";
-	if (fs_options(fs)->manual)
-		return "manual";
-	return fs_options(fs)->sync ? "sync" : "async";
-}
-
-static int add_status(void *arg, const char *path, struct checkpoint *cp)
-{
-	return report_checkpoint(arg, path, cp);
-}
-
-static int make_status(const struct hidden *h, struct buf *out)
-{
-	CLEANUP(status_freep) struct status *s = NULL;
-	struct timespec now;
-	struct mount_facts facts = {
-		.version = WEIGHTFS_VERSION,
-		.source = fs_source(h->fs)->path,
-		.mode = mode_of(h->fs),
-		.grace = fs_options(h->fs)->grace,
-		.pid = getpid(),
-	};
-	int r;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	if (now.tv_sec > h->started.tv_sec)
-		facts.uptime = (uint64_t)(now.tv_sec - h->started.tv_sec);
-	r = status_new(&facts, &s);
-	if (r == 0)
-		r = fs_each_checkpoint(h->fs, add_status, s);
-	return r < 0 ? r : status_print(s, out);
-}
 
 /* Of one moment; what is not there yet, because it is just written, is not there. */
 static int make_text(const struct hidden *h, const struct spot *s,
@@ -226,7 +203,7 @@ static int make_text(const struct hidden *h, const struct spot *s,
 
 	switch (s->kind) {
 	case KIND_STATUS:
-		return make_status(h, out);
+		return status_text(h->fs, &h->started, out);
 	case KIND_LOG:
 		log_recent(out);
 		return buf_error(out);
@@ -239,6 +216,7 @@ static int make_text(const struct hidden *h, const struct spot *s,
 		return r == -EAGAIN ? -ENOENT : r;
 	case KIND_ROOT:
 	case KIND_MANIFESTS:
+	case KIND_BY_NAME:
 	case KIND_CONTROL:
 	case N_KINDS:
 		break;
@@ -251,7 +229,7 @@ static int make_text(const struct hidden *h, const struct spot *s,
 static int spot_in_root(const struct hidden *h, const char *name,
 			struct spot *ret)
 {
-	for (enum kind k = KIND_STATUS; k <= KIND_MANIFESTS; k++) {
+	for (enum kind k = KIND_STATUS; k <= KIND_BY_NAME; k++) {
 		if (strcmp(name, names[k]) != 0)
 			continue;
 		*ret = (struct spot){ .kind = k };
@@ -398,8 +376,13 @@ int hidden_lookup(struct hidden *h, fuse_ino_t parent, const char *name,
 	CLEANUP(spot_release) struct spot spot = { 0 };
 	CLEANUP(buf_release) struct buf text = { 0 };
 	struct known *k;
-	int r = spot_find(h, parent, name, &spot);
+	int r;
 
+	if (by_name_has(parent))
+		return by_name_lookup(h->by_name, parent, name, ret);
+	r = spot_find(h, parent, name, &spot);
+	if (r == 0 && spot.kind == KIND_BY_NAME)
+		return by_name_lookup(h->by_name, 0, name, ret);
 	if (r == 0 && is_text(spot.kind))
 		r = make_text(h, &spot, &text);
 	if (r < 0)
@@ -422,8 +405,12 @@ int hidden_lookup(struct hidden *h, fuse_ino_t parent, const char *name,
 void hidden_forget(struct hidden *h, fuse_ino_t node, uint64_t lookups)
 {
 	struct known *k;
-	LOCK_SCOPE(&h->lock);
 
+	if (by_name_has(node)) {
+		by_name_forget(h->by_name, node, lookups);
+		return;
+	}
+	LOCK_SCOPE(&h->lock);
 	k = find_locked(h, node);
 	if (!k)
 		return;
@@ -437,10 +424,19 @@ void hidden_forget(struct hidden *h, fuse_ino_t node, uint64_t lookups)
 
 /* --- files and directories ------------------------------------------------ */
 
+int hidden_readlink(struct hidden *h, fuse_ino_t node, struct buf *ret)
+{
+	return by_name_has(node) ? by_name_readlink(h->by_name, node, ret)
+				 : -EINVAL;
+}
+
 int hidden_stat(struct hidden *h, fuse_ino_t node, struct stat *ret)
 {
-	const struct known *k = find(h, node);
+	const struct known *k;
 
+	if (by_name_has(node))
+		return by_name_stat(h->by_name, node, ret);
+	k = find(h, node);
 	if (!k)
 		return -ESTALE;
 	fill_stat(h, k, ret);
@@ -452,6 +448,8 @@ int hidden_open(struct hidden *h, fuse_ino_t node, int flags)
 	const struct known *k = find(h, node);
 	bool writes = (flags & O_ACCMODE) != O_RDONLY;
 
+	if (by_name_has(node))
+		return -EISDIR;
 	if (!k)
 		return -ESTALE;
 	if (is_directory(k->spot.kind))
@@ -512,7 +510,7 @@ static int list_root(uint64_t *cookie, struct buf *name, struct spot *ret)
 {
 	enum kind kind = (enum kind)(KIND_STATUS + *cookie);
 
-	if (*cookie > KIND_MANIFESTS - KIND_STATUS)
+	if (*cookie > KIND_BY_NAME - KIND_STATUS)
 		return 0;
 	*ret = (struct spot){ .kind = kind };
 	buf_printf(name, "%s", names[kind]);
@@ -559,9 +557,12 @@ int hidden_list(struct hidden *h, fuse_ino_t node, uint64_t *cookie,
 		struct buf *name, struct stat *ret)
 {
 	CLEANUP(spot_release) struct spot spot = { 0 };
-	const struct known *dir = find(h, node);
+	const struct known *dir;
 	int r;
 
+	if (by_name_has(node))
+		return by_name_list(h->by_name, node, cookie, name, ret);
+	dir = find(h, node);
 	if (!dir)
 		return -ESTALE;
 	if (!is_directory(dir->spot.kind))

@@ -7,6 +7,7 @@
  *	.weightfs/control              takes commands (control.h)
  *	.weightfs/manifest/PREFIX.tsv  a table of the tensors (core/report.h)
  *	.weightfs/manifest/SUB/...     the same for the checkpoints in directory SUB
+ *	.weightfs/by-name/...          links to variables (by_name.h)
  *
  * A text is made when its name is looked up, which is at every open(2) and stat(2),
  * since the kernel is told to believe these names for no time; and each look-up gives
@@ -51,6 +52,8 @@ int hidden_lookup(struct hidden *h, fuse_ino_t parent, const char *name,
 void hidden_forget(struct hidden *h, fuse_ino_t node, uint64_t lookups);
 
 int hidden_stat(struct hidden *h, fuse_ino_t node, struct stat *ret);
+/* Appends where a link leads; -EINVAL for what is none. */
+int hidden_readlink(struct hidden *h, fuse_ino_t node, struct buf *ret);
 /* Whether it may be opened so: 0, -EISDIR, -EACCES. */
 int hidden_open(struct hidden *h, fuse_ino_t node, int flags);
 /* Appends up to `n` bytes. */

@@ -174,6 +174,26 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino,
 		below(req)->getattr(req, ino, fi);
 }
 
+static void op_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	CLEANUP(buf_release) struct buf link = { 0 };
+	int r;
+
+	if (!hidden_has(ino)) {
+		below(req)->readlink(req, ino);
+		return;
+	}
+	r = hidden_readlink(hidden_of(req), ino, &link);
+	if (r == 0) {
+		buf_put(&link, "", 1);
+		r = buf_error(&link);
+	}
+	if (r < 0)
+		reply(req, r);
+	else
+		fuse_reply_readlink(req, (const char *)link.data);
+}
+
 static void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr,
 		       int to_set, struct fuse_file_info *fi)
 {
@@ -434,6 +454,7 @@ void hidden_ops(const struct fuse_lowlevel_ops *others,
 	PUT_IN_FRONT(&ops, symlink);
 	PUT_IN_FRONT(&ops, link);
 	PUT_IN_FRONT(&ops, getattr);
+	PUT_IN_FRONT(&ops, readlink);
 	PUT_IN_FRONT(&ops, setattr);
 	PUT_IN_FRONT(&ops, open);
 	PUT_IN_FRONT(&ops, read);

@@ -18,7 +18,7 @@ import tree
 from writing import KERNEL, STEP, on_disk, sh
 
 HEADER = b"key\tdtype\tshape\tbytes\tshard\toffset\tcrc32c"
-NAMES = ["control", "log", "manifest", "status", "version"]
+NAMES = ["by-name", "control", "log", "manifest", "status", "version"]
 FIELDS = {"version", "source", "mode", "grace", "pid", "uptime", "checkpoints"}
 COUNTS = {"variables", "bytes", "dead_bytes", "open_writes", "declarations", "untyped",
           "removals", "uncommitted", "last_commit_bytes"}
@@ -109,7 +109,7 @@ def test_modes_and_owner(shop, fixture_copy):
                                                                  *NAMES]}
         for name, info in modes.items():
             wanted = stat.S_IFREG | 0o444
-            if name in ("", "manifest"):
+            if name in ("", "manifest", "by-name"):
                 wanted = stat.S_IFDIR | 0o555
             if name == "control":
                 wanted = stat.S_IFREG | 0o200
