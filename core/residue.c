@@ -9,6 +9,7 @@
 
 #include "core/bundle.h"
 #include "core/cleanup.h"
+#include "core/compact.h"
 #include "core/io.h"
 #include "core/log.h"
 #include "core/scan.h"
@@ -102,9 +103,12 @@ void residue_remove(int dirfd)
 	uint64_t ino;
 	size_t len;
 
-	while (d && (e = readdir(d)))
+	while (d && (e = readdir(d))) {
 		if (temporary_parse(e->d_name, &len, &ino))
 			remove_one(dirfd, e->d_name, len, ino);
+		else
+			compact_clean(dirfd, e->d_name);
+	}
 	if (d)
 		(void)closedir(d);
 }
