@@ -43,8 +43,10 @@ class Walk:
     (what the model said, what the mount said, the paths that are worth a look).
     """
 
-    def __init__(self, dice, root, variables):
+    def __init__(self, dice, root, variables, dtypes=DTYPES, lacks=()):
+        """`lacks`: dtypes that the format of the checkpoint cannot hold."""
         self.dice, self.root = dice, root
+        self.dtypes, self.lacks = dtypes, lacks
         self.model = model.Model(variables)
         self.trace = []
         self.count = 0
@@ -143,10 +145,19 @@ class Walk:
         path, facet = self.value(), self.dice.choice(["dtype", "shape"])
         v = self.model.files.get(path)
         if facet == "dtype":
-            return self._say(path, facet, self.dice.choice(DTYPES))
+            return self._say(path, facet, self.dice.choice(self.dtypes))
         fitting = v and self.dice.random() < 0.6
         item = sstable.ITEM[v.said.get("dtype", v.dtype)] if v else 1
         return self._say(path, facet, self.shape(len(v.content) // item if fitting else None))
+
+    def step_say_what_it_cannot_hold(self):
+        """A dtype that the format lacks is refused, and nothing changes."""
+        path = self.value()
+        if not self.lacks or path not in self.model.files:
+            raise model.Unclear
+        text = self.dice.choice(NOTATIONS).format(self.dice.choice(self.lacks)).encode()
+        said = "EOPNOTSUPP" if "dtype" in self.model.files[path].shown() else "ENOENT"
+        return said, self.told(store, self.at(path, ".dtype"), text, os.O_TRUNC), [path]
 
     def step_say_to_a_new_file(self):
         """unlink and O_EXCL, as tar and install do it to a sidecar."""
@@ -184,7 +195,7 @@ class Walk:
 
     def step_build(self):
         """A new variable of any type; its three files in any order."""
-        path, dtype, shape = self.place(), self.dice.choice(DTYPES), self.shape()
+        path, dtype, shape = self.place(), self.dice.choice(self.dtypes), self.shape()
         m = self.model
         fresh = model.key(path) not in m.spoiled and model.key(path) not in m.unlinked
         lone = set(m.lone.get(path, {}))
