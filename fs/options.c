@@ -221,12 +221,26 @@ static enum exit_code take_options(struct parser *parser, const char *text)
 /* What getopt_long() answers for the long options. */
 enum {
 	LONG_UNMOUNT = UCHAR_MAX + 1,
-	LONG_LIST
+	LONG_LIST,
+	LONG_JSON,
+	LONG_CHECK,
+	LONG_DIFF,
+	LONG_COMPACT,
+	LONG_ORDER,
+	LONG_CONVERT,
+	LONG_TO
 };
 
 static const struct option long_options[] = {
 	{ "unmount", no_argument, NULL, LONG_UNMOUNT },
 	{ "list", no_argument, NULL, LONG_LIST },
+	{ "json", no_argument, NULL, LONG_JSON },
+	{ "check", no_argument, NULL, LONG_CHECK },
+	{ "diff", no_argument, NULL, LONG_DIFF },
+	{ "compact", no_argument, NULL, LONG_COMPACT },
+	{ "order", required_argument, NULL, LONG_ORDER },
+	{ "convert", no_argument, NULL, LONG_CONVERT },
+	{ "to", required_argument, NULL, LONG_TO },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, 'V' },
 	{ 0 },
@@ -291,9 +305,59 @@ static enum exit_code bad_letter(int answer, char **argv)
 	return EXIT_CODE_USAGE;
 }
 
+static enum exit_code take_order(struct options *o, const char *value)
+{
+	o->by_offset = strcmp(value, "offset") == 0;
+	return o->by_offset || strcmp(value, "key") == 0
+		       ? EXIT_CODE_OK
+		       : bad_value("--order", value, "key or offset");
+}
+
+static enum exit_code take_to(struct options *o, const char *value)
+{
+	o->to = strcasecmp(value, "v1") == 0   ? FORMAT_V1
+		: strcasecmp(value, "v2") == 0 ? FORMAT_V2
+					       : FORMAT_NONE;
+	return o->to ? EXIT_CODE_OK : bad_value("--to", value, "v1 or v2");
+}
+
+/* The long options of the commands that need no mount. */
+static enum exit_code take_offline(struct options *o, int answer)
+{
+	switch (answer) {
+	case LONG_LIST:
+		o->command = COMMAND_LIST;
+		break;
+	case LONG_JSON:
+		o->json = true;
+		break;
+	case LONG_CHECK:
+		o->command = COMMAND_CHECK;
+		break;
+	case LONG_DIFF:
+		o->command = COMMAND_DIFF;
+		break;
+	case LONG_COMPACT:
+		o->command = COMMAND_COMPACT;
+		break;
+	case LONG_ORDER:
+		return take_order(o, optarg);
+	case LONG_CONVERT:
+		o->command = COMMAND_CONVERT;
+		break;
+	case LONG_TO:
+		return take_to(o, optarg);
+	default:
+		break;
+	}
+	return EXIT_CODE_OK;
+}
+
 static enum exit_code take_answer(struct parser *parser, int answer,
 				  char **argv)
 {
+	if (answer >= LONG_LIST)
+		return take_offline(&parser->options, answer);
 	switch (answer) {
 	case ':':
 	case '?':
@@ -309,9 +373,6 @@ static enum exit_code take_answer(struct parser *parser, int answer,
 	case LONG_UNMOUNT:
 		parser->options.command = COMMAND_UNMOUNT;
 		break;
-	case LONG_LIST:
-		parser->options.command = COMMAND_LIST;
-		break;
 	default:
 		take_letter(parser, answer);
 		break;
@@ -319,9 +380,26 @@ static enum exit_code take_answer(struct parser *parser, int answer,
 	return EXIT_CODE_OK;
 }
 
+static enum exit_code only_with(const char *option, const char *command)
+{
+	log_error("option %s belongs to %s; see weightfs --help", option,
+		  command);
+	return EXIT_CODE_USAGE;
+}
+
 /* Of these two neither is a weaker form of the other, so neither wins. */
 static enum exit_code check_together(const struct options *o)
 {
+	if (o->json && o->command != COMMAND_LIST)
+		return only_with("--json", "--list");
+	if (o->by_offset && o->command != COMMAND_COMPACT)
+		return only_with("--order", "--compact");
+	if (o->to && o->command != COMMAND_CONVERT)
+		return only_with("--to", "--convert");
+	if (!o->to && o->command == COMMAND_CONVERT) {
+		log_error("--convert needs --to v1 or --to v2");
+		return EXIT_CODE_USAGE;
+	}
 	if (!o->sync || !o->manual)
 		return EXIT_CODE_OK;
 	log_error("options sync and commit=manual contradict each other; leave "
@@ -360,6 +438,25 @@ static enum exit_code take_operands(struct options *o, int count, char **given)
 	case COMMAND_LIST:
 		code = need_operands(count, 1, "one PATH");
 		o->source = given[0];
+		break;
+	case COMMAND_CHECK:
+		code = need_operands(count < 1 ? 0 : 1, 1, "PATH...");
+		o->paths = given;
+		o->n_paths = (size_t)count;
+		break;
+	case COMMAND_DIFF:
+		code = need_operands(count, 2, "A and B");
+		o->source = given[0];
+		o->other = given[1];
+		break;
+	case COMMAND_COMPACT:
+		code = need_operands(count, 1, "one PREFIX");
+		o->source = given[0];
+		break;
+	case COMMAND_CONVERT:
+		code = need_operands(count, 2, "SRC and DST");
+		o->source = given[0];
+		o->other = given[1];
 		break;
 	case COMMAND_HELP:
 	case COMMAND_VERSION:
@@ -404,7 +501,11 @@ void options_print_help(void)
 {
 	fputs("usage: weightfs [-f] [-d] [-o OPTIONS] SOURCE MOUNTPOINT\n"
 	      "       weightfs --unmount MOUNTPOINT\n"
-	      "       weightfs --list PATH\n"
+	      "       weightfs --list [--json] PATH\n"
+	      "       weightfs --check PATH...\n"
+	      "       weightfs --diff A B\n"
+	      "       weightfs --compact [--order key|offset] [-o grace=SECONDS] PREFIX\n"
+	      "       weightfs --convert --to v1|v2 SRC DST\n"
 	      "       weightfs --help | --version\n"
 	      "\n"
 	      "SOURCE is a directory of TensorFlow checkpoints, or one checkpoint.\n"
@@ -412,7 +513,7 @@ void options_print_help(void)
 	      "  -f                 stay in the foreground\n"
 	      "  -d                 the same, and print each request\n"
 	      "  -o ro              nothing can be written\n"
-	      "  -o sync            close() waits until what was written is durable\n"
+	      "  -o sync            close() and rename() wait until it is durable\n"
 	      "  -o commit=manual   nothing is durable before somebody says\n"
 	      "                     echo commit > MOUNTPOINT/.weightfs/control\n"
 	      "  -o grace=SECONDS   how long replaced values stay for those who read the\n"
@@ -423,10 +524,14 @@ void options_print_help(void)
 	      "  -o allow_other     let other users in\n"
 	      "  -o uid=,gid=       the owner and group of all files\n"
 	      "  -o umask=          permission bits that no file has, in octal\n"
+	      "  -o noexec          no file can be run as a program\n"
 	      "  -o log=LEVEL       error, warning or info (the default)\n"
 	      "\n"
+	      "Without a mount: --list what a checkpoint holds, --check whether it is whole,\n"
+	      "--diff two of them, --compact one as TensorFlow would write it, --convert it.\n"
+	      "\n"
 	      "MOUNTPOINT/.weightfs, which is not listed, has the state of the mount: status,\n"
-	      "log, version, control, manifest/PREFIX.tsv.\n"
+	      "log, version, control, manifest/PREFIX.tsv, by-name/CHECKPOINT/NAME.\n"
 	      "\n"
 	      "weightfs(1) explains each of them, and the exit codes.\n",
 	      stdout);

@@ -17,6 +17,10 @@ enum command {
 	COMMAND_MOUNT,
 	COMMAND_UNMOUNT,
 	COMMAND_LIST,
+	COMMAND_CHECK,
+	COMMAND_DIFF,
+	COMMAND_COMPACT,
+	COMMAND_CONVERT,
 	COMMAND_HELP,
 	COMMAND_VERSION,
 };
@@ -33,10 +37,27 @@ enum exit_code {
 	EXIT_CODE_NOT_DURABLE = 7, /* a commit failed: see the log */
 };
 
+/* What the same numbers mean of commands that compare and check. */
+#define EXIT_CODE_DAMAGED EXIT_CODE_FAILURE /* --check found a fault */
+#define EXIT_CODE_DIFFER  EXIT_CODE_FAILURE /* --diff found a difference */
+#define EXIT_CODE_TROUBLE EXIT_CODE_USAGE   /* --diff could not compare */
+
+enum format {
+	FORMAT_NONE,
+	FORMAT_V1,
+	FORMAT_V2,
+};
+
 struct options {
 	enum command command;
-	const char *source;     /* mount, list */
+	const char *source;     /* all but unmount and check */
 	const char *mountpoint; /* mount, unmount */
+	const char *other;      /* diff: with what; convert: the new prefix */
+	char *const *paths;     /* check: one or more */
+	size_t n_paths;
+	bool json;      /* list */
+	bool by_offset; /* compact: values stay in the order they lie in */
+	enum format to; /* convert */
 	bool foreground;
 	bool debug;
 	bool read_only;

@@ -292,6 +292,52 @@ static void another_mount_namespace_is_refused(void **state)
 	assert_refused("mount.weightfs src dst -N 7");
 }
 
+/* --- commands without a mount ------------------------------------------------- */
+
+static void offline_commands_take_their_operands(void **state)
+{
+	struct options o = parse_well("weightfs --check a b c");
+
+	(void)state;
+	assert_int_equal(o.command, COMMAND_CHECK);
+	assert_int_equal(o.n_paths, 3);
+	assert_string_equal(o.paths[2], "c");
+
+	o = parse_well("weightfs --diff a b");
+	assert_int_equal(o.command, COMMAND_DIFF);
+	assert_string_equal(o.source, "a");
+	assert_string_equal(o.other, "b");
+
+	o = parse_well("weightfs -o grace=0 --compact --order=offset p");
+	assert_int_equal(o.command, COMMAND_COMPACT);
+	assert_int_equal(o.grace, 0);
+	assert_true(o.by_offset);
+	assert_string_equal(o.source, "p");
+
+	o = parse_well("weightfs --convert --to V1 src dst");
+	assert_int_equal(o.command, COMMAND_CONVERT);
+	assert_int_equal(o.to, FORMAT_V1);
+	assert_string_equal(o.other, "dst");
+
+	o = parse_well("weightfs --list --json p");
+	assert_int_equal(o.command, COMMAND_LIST);
+	assert_true(o.json);
+}
+
+static void offline_commands_refuse_what_is_not_theirs(void **state)
+{
+	(void)state;
+	assert_refused("weightfs --check");
+	assert_refused("weightfs --diff a");
+	assert_refused("weightfs --compact a b");
+	assert_refused("weightfs --compact --order=size a");
+	assert_refused("weightfs --convert a b");
+	assert_refused("weightfs --convert --to v3 a b");
+	assert_refused("weightfs --check --json a");
+	assert_refused("weightfs --list --to v1 a");
+	assert_refused("weightfs --diff --order=offset a b");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +359,8 @@ int main(void)
 		cmocka_unit_test(sloppy_does_not_cover_what_is_known),
 		cmocka_unit_test(umount_gives_its_own_letters),
 		cmocka_unit_test(another_mount_namespace_is_refused),
+		cmocka_unit_test(offline_commands_take_their_operands),
+		cmocka_unit_test(offline_commands_refuse_what_is_not_theirs),
 	};
 
 	log_to(keep_line, LOG_LEVEL_INFO);
