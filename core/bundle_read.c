@@ -8,6 +8,7 @@
 #include "core/shard.h"
 #include "core/spare.h"
 #include "core/table.h"
+#include "core/version.h"
 #include "proto/tensor_bundle.pb-c.h"
 
 #define VERSION       1  /* of the format: TensorFlow's kTensorBundleVersion */
@@ -82,18 +83,8 @@ static int find_shard(struct bundle *b, const struct bundle *old, int32_t id,
 
 static const char *check_header(const Tensorflow__BundleHeaderProto *p)
 {
-	const Tensorflow__VersionDef *version = p->version;
-
-	if (p->num_shards < 0)
-		return "it has a negative number of shards";
-	if (!version)
-		return NULL;
-	if (version->min_consumer > VERSION)
-		return "it wants a newer reader";
-	for (size_t i = 0; i < version->n_bad_consumers; i++)
-		if (version->bad_consumers[i] == VERSION)
-			return "it forbids this version of the format";
-	return NULL;
+	return p->num_shards < 0 ? "it has a negative number of shards"
+				 : version_refuses(p->version, VERSION);
 }
 
 static int read_header(struct bundle *b, const struct bundle *old,

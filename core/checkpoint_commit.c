@@ -13,6 +13,7 @@
 #include "core/commit.h"
 #include "core/edit.h"
 #include "core/keep.h"
+#include "core/list.h"
 #include "core/log.h"
 #include "core/pending.h"
 #include "core/workspace.h"
@@ -374,42 +375,25 @@ int checkpoint_abort(struct checkpoint *cp)
 	return 0;
 }
 
-/* The variables that are there, counted. */
-struct gathered {
-	struct variable **all;
-	size_t n;
-	size_t cap;
-};
-
-static void gathered_release(struct gathered *g)
+/* Of variables, counted. */
+static void gathered_release(struct list *g)
 {
 	for (size_t i = 0; i < g->n; i++)
-		variable_unref(g->all[i]);
-	free(g->all);
+		variable_unref(g->items[i]);
+	free(g->items);
 }
 
 static int gather_unfinished(void *arg, struct node *n)
 {
-	struct gathered *g = arg;
 	struct variable *v = node_variable(n);
+	int r = variable_unfinished(v) ? list_add(arg, v) : 1;
 
-	if (!variable_unfinished(v))
-		return 0;
-	if (g->n == g->cap) {
-		size_t cap = g->cap ? 2 * g->cap : 16;
-		struct variable **all = reallocarray(g->all, cap,
-						     sizeof(struct variable *));
-
-		if (!all)
-			return -ENOMEM;
-		g->all = all;
-		g->cap = cap;
-	}
-	g->all[g->n++] = variable_ref(v);
-	return 0;
+	if (r == 0)
+		(void)variable_ref(v);
+	return r < 0 ? r : 0;
 }
 
-static int gather(struct checkpoint *cp, struct gathered *ret)
+static int gather(struct checkpoint *cp, struct list *ret)
 {
 	LOCK_SCOPE(&cp->lock);
 	return node_each_variable(tree_root(catalog_tree(cp->catalog)),
@@ -484,15 +468,15 @@ static int end_names(struct checkpoint *cp)
 
 int checkpoint_settle(struct checkpoint *cp)
 {
-	CLEANUP(gathered_release) struct gathered g = { 0 };
+	CLEANUP(gathered_release) struct list g = { 0 };
 	int r = gather(cp, &g);
 	int s;
 
 	for (size_t i = 0; i < g.n; i++) {
-		s = variable_has_value(g.all[i]) ? settle(cp, g.all[i]) : 0;
+		s = variable_has_value(g.items[i]) ? settle(cp, g.items[i]) : 0;
 		/* Who closed it was told that the format cannot hold it. */
 		s = s == -EOPNOTSUPP ? 0 : s;
-		withdraw_unfit(cp, g.all[i]);
+		withdraw_unfit(cp, g.items[i]);
 		r = r < 0 ? r : s;
 	}
 	/* What one value lacks is no reason to leave the others. */
@@ -511,11 +495,11 @@ int checkpoint_settle(struct checkpoint *cp)
 
 static void tell_all_dropped(struct checkpoint *cp)
 {
-	CLEANUP(gathered_release) struct gathered g = { 0 };
+	CLEANUP(gathered_release) struct list g = { 0 };
 
 	(void)gather(cp, &g);
 	for (size_t i = 0; i < g.n; i++)
-		tell_dropped(g.all[i]);
+		tell_dropped(g.items[i]);
 }
 
 int checkpoint_finish(struct checkpoint *cp)

@@ -193,6 +193,19 @@ void compact_mark_remove(int dirfd, const char *prefix,
 		(void)io_unlink(dirfd, name);
 }
 
+/* What came out, as `beside`, goes back if it is none that is known. */
+static int check_out(int dirfd, const char *beside, const char *name,
+		     ino_t mine, compact_known *known, const void *arg)
+{
+	struct stat out;
+	int r = io_stat_link(dirfd, beside, &out);
+
+	if (r < 0 || out.st_ino == mine || known(arg, &out))
+		return r;
+	(void)io_exchange(dirfd, beside, name);
+	return -ESTALE;
+}
+
 /*
  * Puts the file `beside` in the place of `name`, and what was there away.  By an exchange,
  * so that nothing goes unseen: see commit.c.
@@ -200,7 +213,7 @@ void compact_mark_remove(int dirfd, const char *prefix,
 static int put_over(int dirfd, const char *beside, const char *name,
 		    compact_known *known, const void *arg)
 {
-	struct stat mine = { 0 }, out = { 0 };
+	struct stat mine = { 0 };
 	int r = io_stat_link(dirfd, beside, &mine);
 
 	if (r == 0)
@@ -210,15 +223,8 @@ static int put_over(int dirfd, const char *beside, const char *name,
 	r = io_exchange(dirfd, beside, name);
 	if (r == -EINVAL || r == -ENOSYS || r == -EOPNOTSUPP)
 		return io_rename(dirfd, beside, name);
-	if (r == 0)
-		r = io_stat_link(dirfd, beside, &out);
-	if (r < 0)
-		return r;
-	if (out.st_ino != mine.st_ino && !known(arg, &out)) {
-		(void)io_exchange(dirfd, beside, name);
-		return -ESTALE;
-	}
-	return 0;
+	return r < 0 ? r
+		     : check_out(dirfd, beside, name, mine.st_ino, known, arg);
 }
 
 /*
@@ -228,18 +234,13 @@ static int put_over(int dirfd, const char *beside, const char *name,
 static int take_back(int dirfd, const char *old, const char *beside,
 		     const char *name, compact_known *known, const void *arg)
 {
-	struct stat mine = { 0 }, out = { 0 };
+	struct stat mine = { 0 };
 	int r = io_stat_link(dirfd, old, &mine);
 
 	if (r == 0)
-		r = io_stat_link(dirfd, beside, &out);
-	if (r < 0)
-		return r;
-	if (out.st_ino != mine.st_ino && !known(arg, &out)) {
-		(void)io_exchange(dirfd, beside, name);
-		return -ESTALE;
-	}
-	r = io_unlink(dirfd, beside);
+		r = check_out(dirfd, beside, name, mine.st_ino, known, arg);
+	if (r == 0)
+		r = io_unlink(dirfd, beside);
 	return r < 0 ? r : io_link(dirfd, old, dirfd, beside);
 }
 

@@ -16,6 +16,7 @@
 #include "core/table.h"
 #include "core/v1_file.h"
 #include "core/v1_record.h"
+#include "core/version.h"
 #include "proto/saved_tensor_slice.pb-c.h"
 
 #define VERSION   1 /* of the format: TensorFlow's TF_CHECKPOINT_VERSION */
@@ -82,19 +83,6 @@ static void note_damage(struct listing *l, const char *reason)
 
 /* --- the lists of the files ----------------------------------------------- */
 
-static const char *check_version(const Tensorflow__VersionDef *version)
-{
-	/* Files of early 2016 have none. */
-	if (!version)
-		return NULL;
-	if (version->min_consumer > VERSION)
-		return "it wants a newer reader";
-	for (size_t i = 0; i < version->n_bad_consumers; i++)
-		if (version->bad_consumers[i] == VERSION)
-			return "it forbids this version of the format";
-	return NULL;
-}
-
 static int add_items(struct listing *l, const slices_proto *p,
 		     struct v1_file *file)
 {
@@ -128,7 +116,7 @@ static int add_list(struct listing *l, struct v1_file *file, struct span raw)
 	else if (!p->meta)
 		reason = "it has no list of its tensors";
 	else
-		reason = check_version(p->meta->versions);
+		reason = version_refuses(p->meta->versions, VERSION);
 	if (reason)
 		log_error("%s: not shown: %s", v1_file_name(file), reason);
 	r = reason ? -EIO : add_items(l, p, file);

@@ -458,14 +458,17 @@ bool variable_declared(struct variable *v, enum facet facet)
 	return draft_declared(&v->draft, sidecar_of(facet));
 }
 
+static int copy_declared(struct variable *v, struct type *ret)
+{
+	LOCK_SCOPE(&v->lock);
+	return type_copy(&v->draft.declared, ret);
+}
+
 int variable_copy_declared(struct variable *from, struct variable *to)
 {
 	struct type t;
-	int r;
+	int r = copy_declared(from, &t);
 
-	pthread_mutex_lock(&from->lock);
-	r = type_copy(&from->draft.declared, &t);
-	pthread_mutex_unlock(&from->lock);
 	if (r < 0)
 		return r;
 	LOCK_SCOPE(&to->lock);
@@ -476,11 +479,8 @@ int variable_copy_declared(struct variable *from, struct variable *to)
 int variable_add_declared(struct variable *from, struct variable *to)
 {
 	struct type t;
-	int r;
+	int r = copy_declared(from, &t);
 
-	pthread_mutex_lock(&from->lock);
-	r = type_copy(&from->draft.declared, &t);
-	pthread_mutex_unlock(&from->lock);
 	if (r < 0)
 		return r;
 	LOCK_SCOPE(&to->lock);

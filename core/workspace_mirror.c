@@ -6,22 +6,21 @@
 #include <stdlib.h>
 
 #include "core/cleanup.h"
+#include "core/list.h"
 #include "core/workspace_graph.h"
 #include "core/workspace_move.h"
 
 /* All directories `slots` in which something stands. */
 struct mirrors {
 	struct workspace *ws;
-	struct node **all; /* counted */
-	size_t n;
-	size_t cap;
+	struct list nodes; /* counted */
 };
 
 static void mirrors_release(struct mirrors *m)
 {
-	for (size_t i = 0; i < m->n; i++)
-		node_unref(m->all[i]);
-	free(m->all);
+	for (size_t i = 0; i < m->nodes.n; i++)
+		node_unref(m->nodes.items[i]);
+	free(m->nodes.items);
 }
 
 static int compare_nodes(const void *a, const void *b)
@@ -35,6 +34,7 @@ static int gather_mirror(struct mirrors *m, struct variable *v)
 {
 	struct node *n = node_next_name(v, NULL);
 	struct node *at;
+	int r;
 
 	while (n && node_ghost(n))
 		n = node_next_name(v, n);
@@ -43,18 +43,10 @@ static int gather_mirror(struct mirrors *m, struct variable *v)
 		at = node_parent(at);
 	if (!at || !node_parent(at))
 		return 0;
-	if (m->n == m->cap) {
-		size_t cap = m->cap ? 2 * m->cap : 16;
-		struct node **all = reallocarray(m->all, cap,
-						 sizeof(struct node *));
-
-		if (!all)
-			return -ENOMEM;
-		m->all = all;
-		m->cap = cap;
-	}
-	m->all[m->n++] = node_ref(at);
-	return 0;
+	r = list_add(&m->nodes, at);
+	if (r == 0)
+		(void)node_ref(at);
+	return r;
 }
 
 static int gather_mirrors(struct mirrors *m)
@@ -71,8 +63,9 @@ static int gather_mirrors(struct mirrors *m)
 			r = v ? gather_mirror(m, v) : 0;
 		}
 	}
-	if (r == 0 && m->n)
-		qsort(m->all, m->n, sizeof(struct node *), compare_nodes);
+	if (r == 0 && m->nodes.n)
+		qsort(m->nodes.items, m->nodes.n, sizeof(struct node *),
+		      compare_nodes);
 	return r;
 }
 
@@ -158,9 +151,10 @@ int route_change(struct workspace *ws, const struct route *from,
 	CLEANUP(mirrors_release) struct mirrors m = { .ws = ws };
 	int r = gather_mirrors(&m);
 
-	for (size_t i = 0; r == 0 && i < m.n; i++)
-		if ((i == 0 || m.all[i] != m.all[i - 1]) &&
-		    !node_dead(m.all[i]))
-			r = change_one(ws, m.all[i], from, to, exchange);
+	for (size_t i = 0; r == 0 && i < m.nodes.n; i++)
+		if ((i == 0 || m.nodes.items[i] != m.nodes.items[i - 1]) &&
+		    !node_dead(m.nodes.items[i]))
+			r = change_one(ws, m.nodes.items[i], from, to,
+				       exchange);
 	return r;
 }

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 
 #include "core/cleanup.h"
+#include "core/list.h"
 #include "core/scratch.h"
 #include "core/workspace_graph.h"
+#include "core/workspace_inside.h"
 #include "core/workspace_move.h"
 
 #define TEXT_MAX (UINT64_C(64) << 10) /* a sidecar is a line */
@@ -21,55 +23,21 @@ static struct tree *tree_of(const struct renaming *x)
 	return catalog_tree(x->ws->catalog);
 }
 
-static bool is_sidecar(const struct place *p)
-{
-	return p->suffix == NAME_SHAPE || p->suffix == NAME_DTYPE;
-}
-
-static enum facet facet_of(const struct place *p)
-{
-	return p->suffix == NAME_SHAPE ? FACET_SHAPE : FACET_DTYPE;
-}
-
-static unsigned bit_of(const struct place *p)
-{
-	return p->suffix == NAME_SHAPE ? SHOWS_SHAPE : SHOWS_DTYPE;
-}
-
 /* --- keys of what was moved -------------------------------------------------- */
 
-/* Variables whose names changed, and what they were called. */
-struct moved {
-	struct node **nodes; /* borrowed */
-	size_t n;
-	size_t cap;
-};
-
+/* Into a list of nodes whose names change, borrowed. */
 static int gather(void *arg, struct node *n)
 {
-	struct moved *m = arg;
-
-	if (m->n == m->cap) {
-		size_t cap = m->cap ? 2 * m->cap : 16;
-		struct node **nodes = reallocarray(m->nodes, cap,
-						   sizeof(struct node *));
-
-		if (!nodes)
-			return -ENOMEM;
-		m->nodes = nodes;
-		m->cap = cap;
-	}
-	m->nodes[m->n++] = n;
-	return 0;
+	return list_add(arg, n);
 }
 
-static void moved_release(struct moved *m)
+static void moved_release(struct list *m)
 {
-	free(m->nodes);
+	free(m->items);
 }
 
 /* A node and all variables below it. */
-static int gather_below(struct moved *m, struct node *n)
+static int gather_below(struct list *m, struct node *n)
 {
 	return node_kind(n) == NODE_SCOPE ? node_each_variable(n, gather, m)
 					  : gather(m, n);
@@ -113,21 +81,21 @@ static int take_key_of_node(struct workspace *ws, struct node *n)
 }
 
 /* All leave their keys before any gets a new one, which another may just have left. */
-static int free_keys(struct workspace *ws, const struct moved *m)
+static int free_keys(struct workspace *ws, const struct list *m)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < m->n; i++)
-		r = free_key(ws, node_variable(m->nodes[i]));
+		r = free_key(ws, node_variable(m->items[i]));
 	return r;
 }
 
-static int take_keys(struct workspace *ws, const struct moved *m)
+static int take_keys(struct workspace *ws, const struct list *m)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < m->n; i++)
-		r = take_key_of_node(ws, m->nodes[i]);
+		r = take_key_of_node(ws, m->items[i]);
 	return r;
 }
 
@@ -316,7 +284,7 @@ int renaming_clear_way(const struct renaming *x)
 
 static int rename_scope(struct renaming *x)
 {
-	CLEANUP(moved_release) struct moved m = { 0 };
+	CLEANUP(moved_release) struct list m = { 0 };
 	struct node *scope = x->from.scope;
 	struct node *left = node_parent(scope);
 	int r;
@@ -373,7 +341,7 @@ static void swap_stored(const struct renaming *x, struct node *a,
 
 static int exchange(struct renaming *x)
 {
-	CLEANUP(moved_release) struct moved m = { 0 };
+	CLEANUP(moved_release) struct list m = { 0 };
 	struct node *a = place_node(&x->from);
 	struct node *b = place_node(&x->to);
 	int r;
@@ -422,7 +390,8 @@ static int write_sidecar(struct renaming *x, struct span text)
 	if (r < 0 && r != -EEXIST)
 		return r;
 	made = r == 0;
-	r = workspace_declare(x->ws, o.variable, facet_of(&x->to), text);
+	r = workspace_declare(x->ws, o.variable, workspace_facet_of(&x->to),
+			      text);
 	if (r < 0 && made)
 		(void)workspace_unlink(x->ws, x->to.parent, x->to.name);
 	object_release(&o);
@@ -488,26 +457,29 @@ static int rename_sidecar(struct renaming *x)
 	CLEANUP(buf_release) struct buf text = { 0 };
 	struct node *n = x->from.variable;
 	bool there = x->to.variable && !node_ghost(x->to.variable) &&
-		     node_shows(x->to.variable) & bit_of(&x->to);
+		     node_shows(x->to.variable) &
+			     workspace_bit(workspace_facet_of(&x->to));
 	int r;
 
 	if (!n || node_kind(n) != NODE_VARIABLE ||
-	    !(node_shows(n) & bit_of(&x->from)))
+	    !(node_shows(n) & workspace_bit(workspace_facet_of(&x->from))))
 		return -ENOENT;
 	/* Its value has gone to that name, and took it along. */
-	if (node_ghost(n) && is_sidecar(&x->to) && there) {
-		workspace_drop_sidecar(x->ws, n, facet_of(&x->from));
+	if (node_ghost(n) && workspace_is_sidecar(&x->to) && there) {
+		workspace_drop_sidecar(x->ws, n, workspace_facet_of(&x->from));
 		return 0;
 	}
-	if (is_sidecar(&x->to) && there && x->flags & RENAME_NOREPLACE)
+	if (workspace_is_sidecar(&x->to) && there &&
+	    x->flags & RENAME_NOREPLACE)
 		return -EEXIST;
-	r = variable_sidecar(node_variable(n), facet_of(&x->from), &text);
+	r = variable_sidecar(node_variable(n), workspace_facet_of(&x->from),
+			     &text);
 	if (r == 0)
-		r = is_sidecar(&x->to)
+		r = workspace_is_sidecar(&x->to)
 			    ? write_sidecar(x, buf_span(&text))
 			    : sidecar_to_variable(x, buf_span(&text));
 	if (r == 0)
-		workspace_drop_sidecar(x->ws, n, facet_of(&x->from));
+		workspace_drop_sidecar(x->ws, n, workspace_facet_of(&x->from));
 	return r;
 }
 
@@ -520,11 +492,11 @@ static int rename_any(struct renaming *x)
 	bool graph = workspace_graph(x->ws);
 
 	if (x->flags & RENAME_EXCHANGE &&
-	    (is_sidecar(&x->from) || is_sidecar(&x->to)))
+	    (workspace_is_sidecar(&x->from) || workspace_is_sidecar(&x->to)))
 		return -EINVAL;
 	if (x->flags & RENAME_EXCHANGE)
 		return graph ? move_exchange(x) : exchange(x);
-	if (is_sidecar(&x->from))
+	if (workspace_is_sidecar(&x->from))
 		return rename_sidecar(x);
 	if (!n && graph && move_lingering(x))
 		return 0;
@@ -532,17 +504,17 @@ static int rename_any(struct renaming *x)
 		return -ENOENT;
 	switch (node_kind(n)) {
 	case NODE_SCOPE:
-		if (is_sidecar(&x->to))
+		if (workspace_is_sidecar(&x->to))
 			return -EINVAL;
 		return graph ? move_scope(x) : rename_scope(x);
 	case NODE_LINK:
-		return is_sidecar(&x->to) ? -EINVAL : move_link(x);
+		return workspace_is_sidecar(&x->to) ? -EINVAL : move_link(x);
 	case NODE_VARIABLE:
 		break;
 	}
 	if (x->to.suffix == NAME_SCOPE)
 		return -EINVAL;
-	if (is_sidecar(&x->to))
+	if (workspace_is_sidecar(&x->to))
 		return variable_to_sidecar(x);
 	return graph ? move_object(x) : rename_variable(x);
 }

@@ -1,6 +1,10 @@
 /* graph_support.h - object graphs by hand, message by message */
 #pragma once
 
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
 #include "core/coding.h"
 #include "tests/test.h"
 
@@ -96,4 +100,22 @@ static inline void put_spec(struct buf *graph, const struct spec *spec)
 			put_slot(&node, spec->slots[i].variable,
 				 spec->slots[i].name, spec->slots[i].slot);
 	put_node(graph, &node);
+}
+
+/* Gives `each` every prefix of a graph, and the graph with each of its bits turned. */
+static inline void each_damage(struct buf *graph,
+			       void (*each)(struct span bytes))
+{
+	for (size_t n = 0; n <= graph->len; n++) {
+		CLEANUP(free_ptr) uint8_t *exact = malloc(n + 1);
+
+		assert_non_null(exact);
+		memcpy(exact + 1, graph->data, n);
+		each((struct span){ exact + 1, n });
+	}
+	for (size_t bit = 0; bit < 8 * graph->len; bit++) {
+		graph->data[bit / 8] ^= 1 << bit % 8;
+		each(buf_span(graph));
+		graph->data[bit / 8] ^= 1 << bit % 8;
+	}
 }

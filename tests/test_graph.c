@@ -489,18 +489,7 @@ static void every_prefix_and_every_damaged_bit_is_survived(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(everything); i++)
 		put_spec(&graph, &everything[i]);
-	for (size_t n = 0; n <= graph.len; n++) {
-		CLEANUP(free_ptr) uint8_t *exact = malloc(n + 1);
-
-		assert_non_null(exact);
-		memcpy(exact + 1, graph.data, n);
-		parses_or_refuses((struct span){ exact + 1, n });
-	}
-	for (size_t bit = 0; bit < 8 * graph.len; bit++) {
-		graph.data[bit / 8] ^= 1 << bit % 8;
-		parses_or_refuses(buf_span(&graph));
-		graph.data[bit / 8] ^= 1 << bit % 8;
-	}
+	each_damage(&graph, parses_or_refuses);
 }
 
 /* Graphs that TensorFlow wrote, and lines that their layout must have. */
