@@ -315,8 +315,9 @@ int fs_stop(struct fs *fs)
 	int r;
 
 	drain(fs);
-	watch_free(STEAL(fs->watch));
-	/* Its thread asks for it until it has ended, and finishing may, too. */
+	/* Their threads ask for them until they have ended, and finishing may, too. */
+	watch_free(fs->watch);
+	fs->watch = NULL;
 	r = committer_free(fs->committer);
 	fs->committer = NULL;
 	notifier_free(STEAL(fs->notifier));

@@ -304,7 +304,8 @@ def test_mounting_and_unmounting_many_times(shop, fixture_copy):
 
 LOADS = ["while :; do ls -lR {mount}; done", "while :; do ls -lR {mount}; done",
          "while :; do ls -lR {mount}; done", "while :; do stat {mount}/sub/%s; done" % STEP,
-         "while :; do touch {source}/a {source}/sub/a; rm {source}/a {source}/sub/a; done"]
+         "while :; do touch {source}/a {source}/sub/a; rm {source}/a {source}/sub/a; done",
+         "while :; do mkdir {source}/dir; ls {mount}/dir; rmdir {source}/dir; done"]
 
 
 @pytest.fixture
