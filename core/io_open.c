@@ -16,6 +16,10 @@
 #define LINKS_MAX 8
 /* How often a folder may be moved while we look where it is. */
 #define MOVES_MAX 16
+/* What is busy is tried again at once, for what passes; then once a millisecond. */
+#define BUSY_AT_ONCE 64
+#define BUSY_US      1000
+#define BUSY_TRIES   60000 /* a minute */
 
 /*
  * Where the source ends: set before there are threads, borrowed, -1 for nowhere.  Besides
@@ -30,20 +34,35 @@ void io_set_root(int fd)
 	atomic_store(&source_root, fd);
 }
 
-static int open_beneath(int dirfd, const char *path, int flags)
+static int open_once(int dirfd, const char *path, int flags)
 {
 	struct open_how how = {
 		.flags = (uint64_t)(flags | O_CLOEXEC),
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV |
 			   RESOLVE_NO_MAGICLINKS,
 	};
-	long fd;
+	long fd = TEMP_FAILURE_RETRY(syscall(SYS_openat2, dirfd, path, &how,
+					     sizeof(how)));
 
-	/* -EAGAIN: a rename somewhere raced with the walk; it passes. */
-	do
-		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
-	while (fd < 0 && (errno == EAGAIN || errno == EINTR));
 	return fd < 0 ? -errno : (int)fd;
+}
+
+/*
+ * -EAGAIN says two things.  A rename somewhere raced with the walk: that passes.  Or the
+ * file is leased, by a file server for instance, which is told to let go of it; without
+ * O_NONBLOCK the kernel would wait for that, 45 seconds at most
+ * (/proc/sys/fs/lease-break-time).  So does this.
+ */
+static int open_beneath(int dirfd, const char *path, int flags)
+{
+	int fd = open_once(dirfd, path, flags);
+
+	for (int tries = 0; fd == -EAGAIN && tries < BUSY_TRIES; tries++) {
+		if (tries >= BUSY_AT_ONCE)
+			(void)usleep(BUSY_US);
+		fd = open_once(dirfd, path, flags);
+	}
+	return fd;
 }
 
 /* --- links that leave the directory, but not the source -------------------- */

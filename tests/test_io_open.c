@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "core/io.h"
@@ -55,7 +56,7 @@ static void leave(struct land *l)
 static int look(int dirfd, const char *name)
 {
 	CLEANUP(buf_release) struct buf text = { 0 };
-	CLEANUP(close_fd) int fd = io_open(dirfd, name, O_RDONLY);
+	CLEANUP(close_fd) int fd = io_open(dirfd, name, O_RDONLY | O_NONBLOCK);
 
 	if (fd < 0)
 		return fd;
@@ -213,6 +214,68 @@ static void nothing_outside_is_opened_while_others_move_everything(void **state)
 	assert_true(opened >= 200);
 }
 
+/* --- a file that somebody has a lease on ----------------------------------------- */
+
+#define LEASED_MS 300
+
+/* Lets go of the file only when it was asked to, and a while after that. */
+static void hold_lease(const struct land *l, int ready_fd)
+{
+	int fd = openat(l->a, "file", O_RDONLY | O_CLOEXEC);
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (fd < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+		_exit(1);
+	(void)!write(ready_fd, "", 1);
+	while (fcntl(fd, F_GETLEASE) == F_WRLCK)
+		(void)usleep(1000);
+	(void)usleep(LEASED_MS * 1000);
+	_exit(0);
+}
+
+static pid_t lessee(const struct land *l)
+{
+	int ready[2];
+	pid_t pid;
+	char byte;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		hold_lease(l, ready[1]);
+	(void)close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	(void)close(ready[0]);
+	return pid;
+}
+
+/* How often we let go of the processor. */
+static long rests(void)
+{
+	struct rusage usage;
+
+	assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+	return usage.ru_nvcsw;
+}
+
+static void file_that_is_leased_is_waited_for_and_at_rest(void **state)
+{
+	CLEANUP(leave) struct land l;
+	long before;
+	int status;
+	pid_t pid;
+
+	(void)state;
+	make_land(&l);
+	pid = lessee(&l);
+	before = rests();
+	assert_int_equal(look(l.a, "file"), 0);
+	assert_true(rests() - before >= 3);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +287,7 @@ int main(void)
 		cmocka_unit_test(linked_file_is_followed_to_where_it_is),
 		cmocka_unit_test(
 			nothing_outside_is_opened_while_others_move_everything),
+		cmocka_unit_test(file_that_is_leased_is_waited_for_and_at_rest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
