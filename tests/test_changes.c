@@ -216,7 +216,7 @@ static void many_changes_take_no_time(void **state)
 	CLEANUP(bundle_unrefp) struct bundle *last = NULL;
 	CLEANUP(free_ptr)
 	struct change *changes = calloc(MANY, sizeof(*changes));
-	time_t start = time(NULL);
+	clock_t start = clock(); /* our own time, and not that of others */
 
 	(void)state;
 	scene_init(&s);
@@ -236,7 +236,7 @@ static void many_changes_take_no_time(void **state)
 	}
 	assert_int_equal(bundle_with(next, changes, MANY, &last), 0);
 	assert_int_equal(bundle_count(last), 2);
-	assert_true(time(NULL) - start < 10);
+	assert_true((clock() - start) / CLOCKS_PER_SEC < 10);
 }
 
 int main(void)
