@@ -1,4 +1,4 @@
-/* store_support.h - a store on a directory below build/, and what it looks like. */
+/* store_support.h - a store on a directory, and what it looks like. */
 #pragma once
 
 #include <ftw.h>
@@ -60,8 +60,8 @@ static inline void bench_dirty(void *arg, struct checkpoint *cp,
 /* Where the test puts files before bench_open(). */
 static inline void bench_make(struct bench *b)
 {
-	*b = (struct bench){ .path = "build/test-store-XXXXXX" };
-	assert_non_null(mkdtemp(b->path));
+	*b = (struct bench){ 0 };
+	place_path(b->path);
 	b->fd = open(b->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(b->fd >= 0);
 }

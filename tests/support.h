@@ -75,11 +75,22 @@ struct place {
 	int fd;
 };
 
+/* The Makefile names one in memory: a disk that others keep busy is no judge of time. */
+static inline void place_path(char path[64])
+{
+	const char *in = getenv("TMPDIR");
+
+	if (!in || strlen(in) > 40)
+		in = "/tmp";
+	(void)snprintf(path, 64, "%s/weightfs-test-XXXXXX", in);
+	assert_non_null(mkdtemp(path));
+}
+
 static inline struct place place_make(void)
 {
-	struct place p = { "/tmp/weightfs-test-XXXXXX", -1 };
+	struct place p = { "", -1 };
 
-	assert_non_null(mkdtemp(p.path));
+	place_path(p.path);
 	p.fd = open(p.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(p.fd >= 0);
 	return p;

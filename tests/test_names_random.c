@@ -4,6 +4,19 @@
  */
 #include "tests/mount_support.h"
 
+/* No power is lost here, and there are thousands of them. */
+int fsync(int fd)
+{
+	(void)fd;
+	return 0;
+}
+
+int fdatasync(int fildes)
+{
+	(void)fildes;
+	return 0;
+}
+
 static uint32_t next_random(uint32_t *seed)
 {
 	*seed = *seed * 1664525 + 1013904223;
