@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/committer.h"
 #include "core/lock.h"
 #include "core/log.h"
@@ -22,8 +23,9 @@
 #include "fs/ops.h"
 #include "fs/watch.h"
 
-#define DRAIN_MS  20
-#define DRAIN_MAX 1000 /* requests that are still answered at the end */
+#define DRAIN_MS     20
+#define DRAIN_MAX    1000 /* requests that are still answered at the end, ... */
+#define DRAIN_MAX_MS 1000 /* ... and for how long */
 
 struct fs {
 	const struct options *options;
@@ -297,11 +299,13 @@ static bool serve_one(struct fs *fs, struct fuse_buf *buf)
 static void drain(struct fs *fs)
 {
 	struct fuse_buf buf = { 0 };
+	uint64_t until = clock_ms() + DRAIN_MAX_MS;
 	int rest = DRAIN_MAX;
 
 	notifier_stop(fs->notifier);
 	fuse_session_reset(fs->session);
-	while (!notifier_ended(fs->notifier) || rest-- > 0)
+	while (!notifier_ended(fs->notifier) ||
+	       (rest-- > 0 && clock_ms() < until))
 		if (!serve_one(fs, &buf)) {
 			if (notifier_ended(fs->notifier))
 				break;
