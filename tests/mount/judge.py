@@ -458,10 +458,13 @@ def _trainer(kind, directory):
     return save_in_session
 
 
-def train(kind, directory, progress, seconds, pause=0.03):
-    """Saves step after step for a while; `progress` has the last and when it was saved."""
+def train(kind, directory, progress, enough, seconds, pause=0.03):
+    """Saves step after step for a while; `progress` has the last and when it was saved.
+
+    On a busy machine it goes on until a file `enough` is there, at most half a minute.
+    """
     save, step, end = _trainer(kind, str(directory)), 0, None
-    while end is None or time.monotonic() < end:
+    while end is None or time.monotonic() < (end if os.path.exists(enough) else end + 30):
         step += 1
         save(step)
         end = end or time.monotonic() + seconds

@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 BINARY = (ROOT / os.environ.get("WEIGHTFS", "build/weightfs")).resolve()
 WORK = ROOT / "build" / "work"
 SANITIZED = BINARY.parent.name != "build"
+PATIENCE = 10
+SECOND = 1.3  # "within a second", and some time to look
 REPORTS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error",
            "WARNING: ThreadSanitizer", "FATAL: ThreadSanitizer")
 
@@ -50,8 +52,12 @@ def mountpoints():
 
 
 def wait_until(condition, seconds, step=0.01):
-    """Polls until `condition()` is true; its last answer."""
-    end = time.monotonic() + seconds
+    """Polls until `condition()` is true; its last answer.
+
+    `seconds` is what it may take where nothing else runs: a busy machine has PATIENCE
+    times as long.
+    """
+    end = time.monotonic() + PATIENCE * seconds
     while True:
         answer = condition()
         if answer or time.monotonic() > end:
@@ -90,7 +96,7 @@ def end_mount(point):
 
 def run(*words, **keywords):
     """Runs the program under test to its end, its output as text."""
-    keywords.setdefault("timeout", 60)
+    keywords.setdefault("timeout", 120)
     return subprocess.run([str(BINARY), *map(str, words)], text=True, check=False,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, **keywords)
@@ -104,7 +110,7 @@ def _heed_sigint():
 class Mount:
     """One daemon, or what is left of it."""
 
-    def __init__(self, source, directory, options=(), point=None, background=False, limit=120):
+    def __init__(self, source, directory, options=(), point=None, background=False, limit=240):
         self.source = Path(source)
         self.directory = Path(directory)
         self.point = Path(point) if point else self.directory / "mnt"
@@ -124,12 +130,12 @@ class Mount:
         with open(self.log_path, "ab") as log:
             if background:
                 subprocess.run(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                               env=env, timeout=60, check=True)
+                               env=env, timeout=120, check=True)
                 return
             words.insert(1, "-f")
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, env=env, preexec_fn=_heed_sigint)
-        usable = wait_until(lambda: self.process.poll() is not None or self._usable(), 30)
+        usable = wait_until(lambda: self.process.poll() is not None or self._usable(), 10)
         if not usable or self.process.poll() is not None:
             status = self.process.poll()
             self.dispose()
@@ -201,7 +207,7 @@ class Mount:
         assert done.returncode == 0, done.stderr + self.log()
         assert not mounted(self.point)
         if self.process:
-            assert self.process.wait(60) == 0, self.log()
+            assert self.process.wait(120) == 0, self.log()
         self.dispose()
 
     def kill(self):
@@ -209,7 +215,7 @@ class Mount:
         for pid in self.pids():
             os.kill(pid, signal.SIGKILL)
         if self.process:
-            self.process.wait(30)
+            self.process.wait(100)
 
     def dispose(self):
         """Leaves neither process nor mount behind."""
@@ -220,7 +226,7 @@ class Mount:
                 except ProcessLookupError:
                     pass
         if self.process:
-            self.process.wait(30)
+            self.process.wait(100)
         end_mount(self.point)
         if self.watchdog:
             os.killpg(self.watchdog.pid, signal.SIGKILL)

@@ -52,7 +52,7 @@ class Terminal:
         self.seen += ESCAPES.sub("", text)
         return bool(text)
 
-    def wait_for(self, *texts, seconds=10):
+    def wait_for(self, *texts, seconds=100):
         """Reads until one of the texts is on the screen; what came before is forgotten."""
         end = time.monotonic() + seconds
         while not any(t in self.seen for t in texts):
@@ -73,7 +73,7 @@ class Terminal:
             os.write(self.fd, each.encode())
             self.quiet()
 
-    def end(self, seconds=10):
+    def end(self, seconds=100):
         """Waits for the program's end: its exit status."""
         end = time.monotonic() + seconds
         while self.process.poll() is None:

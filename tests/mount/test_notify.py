@@ -115,11 +115,11 @@ def test_no_request_waits_for_a_notification(adam, fixture_copy, long):
         before = [w.done for w in workers]
         time.sleep(1)
         assert mounts.wait_until(
-            lambda: all(w.done > b for w, b in zip(workers, before)), 20), \
+            lambda: all(w.done > b for w, b in zip(workers, before)), 6), \
             ([w.done for w in workers], mount.log()[-1000:])
     stop.set()
     for w in workers:
-        w.join(20)
+        w.join(60)
         assert not w.is_alive()
     # The last write may have lost against a replacement: whoever asks is told, once.
     try:

@@ -182,7 +182,7 @@ def test_a_progress_bar_on_a_terminal_only(shop):
     (shop.directory / "x.index").write_bytes(sstable.make_index(build.entries))
     ours, theirs = pty.openpty()
     done = subprocess.run([str(mounts.BINARY), "--check", str(shop.directory / "x")], stderr=theirs,
-                          stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=60, check=True)
+                          stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=120, check=True)
     os.close(theirs)
     drawn = b""
     while select.select([ours], [], [], 0.2)[0]:

@@ -2,7 +2,7 @@
 import base64
 import json
 import os
-import time
+import resource
 
 import pytest
 
@@ -57,10 +57,16 @@ def test_a_directory_and_a_saved_model(fixture_copy):
 
 def test_it_takes_milliseconds():
     prefix = path_of("v2_5000_variables")
-    begin = time.monotonic()
+    begin = spent()
     for _ in range(5):
         weightfs("--list", prefix)
-    assert time.monotonic() - begin < 5 * 0.5
+    assert spent() - begin < 5 * 0.5
+
+
+def spent():
+    """Seconds of work of all children so far, which others do not add to."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_every_kind_of_difference(shop):

@@ -7,9 +7,8 @@ import pytest
 
 import mounts
 import tree
-from mounts import wait_until
+from mounts import SECOND, wait_until
 
-SECOND = 1.3  # "within a second", and some time for a busy machine to look
 
 
 def filled(value, count=1000):

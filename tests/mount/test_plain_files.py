@@ -1,8 +1,8 @@
 """DESIGN 2.2: files that are no checkpoint pass through."""
 import os
-import time
 
 import tree
+from mounts import SECOND, wait_until
 
 
 def test_a_plain_file_reads_and_writes_through(adam):
@@ -37,8 +37,8 @@ def test_a_growing_file_is_seen_within_a_second(shop, fixture_copy):
     for i in range(3):
         with open(events, "ab") as f:
             f.write(b"line %d\n" % i)
-        time.sleep(1.05)
-        assert os.stat(mount / events.name).st_size == os.stat(events).st_size
+        assert wait_until(lambda: os.stat(mount / events.name).st_size == os.stat(events).st_size,
+                          SECOND)
         assert tree.read(mount / events.name) == events.read_bytes()
 
 
@@ -48,11 +48,12 @@ def test_new_and_removed_files_appear_within_a_second(adam):
     source, mount = adam
     assert not (mount / "new.txt").exists()
     (source / "new.txt").write_text("x")
-    time.sleep(1.05)
-    assert tree.read(mount / "new.txt") == b"x" and "new.txt" in os.listdir(mount.point)
+    assert wait_until((mount / "new.txt").exists, SECOND)
+    assert wait_until(lambda: "new.txt" in os.listdir(mount.point), SECOND)
+    assert tree.read(mount / "new.txt") == b"x"
     (source / "new.txt").unlink()
-    time.sleep(1.05)
-    assert not (mount / "new.txt").exists() and "new.txt" not in os.listdir(mount.point)
+    assert wait_until(lambda: not (mount / "new.txt").exists(), SECOND)
+    assert wait_until(lambda: "new.txt" not in os.listdir(mount.point), SECOND)
 
 
 def test_attributes_of_a_directory_reach_the_disk(adam):

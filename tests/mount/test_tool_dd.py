@@ -121,6 +121,7 @@ def test_python_that_changes_the_size_is_refused(lab, mode):
             f.seek(0, 2)
             f.write(b"more")
     assert tree.error_of(append) == "EINVAL"
+    lab.released()
     assert lab.text(KERNEL) == lab.old(KERNEL)
     lab.settled({})
 

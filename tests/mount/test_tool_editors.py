@@ -101,6 +101,7 @@ def test_vim_is_told_of_a_wrong_size(lab, way):
         editor.type(ENTER, ":q!" + ENTER)
         assert editor.end() == 0
         assert "B written" not in editor.seen
+    lab.released()
     assert lab.text(TEXT) == b"hello world\n"
     lab.settled({TEXT: b"hello world\n"}, shown=[p for p in (TEXT + "~",) if names(lab)])
 
@@ -199,6 +200,7 @@ def test_nano_is_told_of_a_wrong_size(lab):
         editor.wait_for("Invalid argument")
         editor.type(control("X"), "N")
         assert editor.end() == 0
+    lab.released()
     assert lab.text(TEXT) == b"hello world\n"
     lab.settled({})
 

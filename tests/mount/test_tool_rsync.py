@@ -86,6 +86,7 @@ def test_rsync_of_a_wrong_size_is_refused(lab, options):
     lab.file("wrong", NEW + b"more")
     status, _, said = lab.run("rsync -a %s $D/wrong dense/kernel" % options)
     assert status in (11, 23) and "Invalid argument" in said, (status, said)
+    lab.released()
     assert lab.text(KERNEL) == lab.old(KERNEL)
     lab.settled({})
 

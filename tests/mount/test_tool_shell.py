@@ -35,6 +35,7 @@ def test_echo_of_a_wrong_size_leaves_the_old_value(lab):
     lab.mount.mark()
     lab.run("echo x > dense/kernel")
     assert any("kernel" in x for x in lab.mount.news(2, expect=1))
+    lab.released()
     assert lab.text(KERNEL) == lab.old(KERNEL)
     lab.settled({})
 
@@ -71,6 +72,7 @@ def test_printf_appends_a_line_to_strings(lab, first):
     commands = ["printf 'delta\\n' >> notes", "echo '[4]' > notes.shape"]
     for each in commands if first == "value" else commands[::-1]:
         lab.run(each)
+        lab.released()
     lab.settled({NOTES: lines(b"alpha", b"beta", b"gamma", b"delta")})
 
 

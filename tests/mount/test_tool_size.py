@@ -121,6 +121,7 @@ def test_an_embedding_grows_by_a_row_count_that_is_worked_out(lab):
     """`-1` fits whatever comes, and reads back as what came."""
     lab.file("rows", ROWS)
     lab.run("cat $D/rows >> emb")
+    lab.released()
     lab.sh("echo '[-1, 4]' > emb.shape")
     assert lab.text(EMB + ".shape") == b"[12, 4]\n"
     lab.settled({EMB: ("float32", [12, 4], lab.old(EMB) + ROWS)})
@@ -138,6 +139,7 @@ def test_an_embedding_grows_twice(lab):
     lab.file("row", ROWS[:16])
     lab.sh("echo '[11, 4]' > emb.shape && cat $D/row >> emb")
     lab.run("cat $D/row >> emb")
+    lab.released()
     lab.sh("echo '[12, 4]' > emb.shape")
     lab.settled({EMB: ("float32", [12, 4], lab.old(EMB) + 2 * ROWS[:16])})
 
@@ -152,6 +154,7 @@ def test_a_shape_that_does_not_fit_what_came_changes_nothing(lab):
     """Rows for twelve, a shape for thirteen: the old value, and an open declaration."""
     lab.file("rows", ROWS)
     lab.run("cat $D/rows >> emb; echo '[13, 4]' > emb.shape")
+    lab.released()
     assert lab.stored(EMB) == lab.old(EMB)
     lab.sh("echo '[10, 4]' > emb.shape")
     lab.settled({EMB: lab.value(EMB)})
@@ -171,5 +174,6 @@ def test_several_sizes_in_one_command(lab):
     """truncate of several files says which of them it could not."""
     status, _, said = lab.run("truncate -s 96 dense/kernel text")
     assert status == 1 and "text" in said and "kernel" not in said
+    lab.released()
     assert (lab.text(TEXT), lab.text(NOTES)) == (lab.old(TEXT), lab.old(NOTES))
     lab.settled({})

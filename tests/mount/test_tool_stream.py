@@ -56,6 +56,7 @@ def test_a_wrong_size_is_refused(lab, command, status):
     got, _, said = lab.run(command)
     assert got == status or (status is None and got != 0), (got, said)
     assert "Invalid argument" in said
+    lab.released()
     assert lab.text(TEXT) == b"hello world\n"
     lab.run("rm -f XX*")
     assert no_leftovers(lab)

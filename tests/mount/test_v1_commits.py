@@ -54,9 +54,11 @@ def test_many_closes_are_one_commit(shop, source):
     mount = shop.mount(source)
     before = os.stat(source / "c")
     write(mount, *OLD)
+    last = time.monotonic()
     assert tree.read(mount / "c/w") == OURS["w"].tobytes()
     time.sleep(QUIET / 3)
-    assert os.stat(source / "c").st_ino == before.st_ino
+    same = os.stat(source / "c").st_ino == before.st_ino
+    assert same or time.monotonic() - last > 0.9 * QUIET
     assert wait_until(lambda: stored(source / "c") == known(OURS), QUIET * 2, 0.1)
     told = json.loads(tree.read(mount / ".weightfs/status"))["checkpoints"][0]
     assert (told["format"], told["variables"], told["uncommitted"]) == ("V1", 3, 0)
@@ -90,7 +92,7 @@ def test_sigterm_waits_for_the_commit(shop, source):
     mount = shop.mount(source)
     write(mount, *OLD)
     mount.process.terminate()
-    mount.process.wait(30)
+    mount.process.wait(100)
     assert stored(source / "c") == known(OURS)
 
 

@@ -269,13 +269,19 @@ def test_a_damaged_list_is_told_of_once(shop, fixture_copy):
 def test_changes_that_follow_each_other_gather(shop, judge, source):
     """While there is something new every two seconds the file stays; then it is written once."""
     mount = shop.mount(source)
-    before = os.stat(source / "ckpt").st_ino
+    before, writes = os.stat(source / "ckpt").st_ino, []
     for i in range(4):
         tree.write(mount / "ckpt/all/int16", bytes([i]) * 24)
+        writes.append(time.monotonic())
         time.sleep(2)
-        assert os.stat(source / "ckpt").st_ino == before
-    assert wait_until(lambda: os.stat(source / "ckpt").st_ino != before, 10)
+        same = os.stat(source / "ckpt").st_ino == before
+        assert same or longest_pause(writes) > 4.5
+    assert wait_until(lambda: judge.v1_load(source / "ckpt")[b"all/int16"][2] == bytes([3]) * 24, 10)
     after = os.stat(source / "ckpt").st_ino
-    assert judge.v1_load(source / "ckpt")[b"all/int16"][2] == bytes([3]) * 24
     time.sleep(1)
     assert os.stat(source / "ckpt").st_ino == after
+
+
+def longest_pause(moments):
+    """The most seconds from one to the next, and to now; a busy machine may take its time."""
+    return max(b - a for a, b in zip(moments, [*moments[1:], time.monotonic()]))

@@ -90,7 +90,7 @@ def test_the_end_of_the_mount_waits_for_a_save_that_is_under_way(shop, judge, so
     shutil.copy(data, source / "new")
     os.rename(source / "new", data)
     subprocess.run(["fusermount3", "-u", mount.point], check=True)
-    mount.process.wait(30)
+    mount.process.wait(100)
     [name] = kept(source)
     assert judge.load(source / name) == {b"w": packed(value)}
     jobs.holds(judge, source / "c", OLD)
@@ -111,7 +111,7 @@ def test_an_untyped_file_that_does_not_fit_holds_up_no_other(shop, judge):
         room = os.statvfs(point)
         (point / "filler").write_bytes(bytes(room.f_bavail * room.f_frsize - 200000))
         subprocess.run(["fusermount3", "-u", mount.point], check=True)
-        mount.process.wait(30)
+        mount.process.wait(100)
         assert "c/fresh: not written: No space left" in mount.log()
         jobs.holds(judge, point / "c", dict(OLD, w=value))
     finally:

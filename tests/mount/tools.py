@@ -126,7 +126,7 @@ class Lab:
                    PYTHON=sys.executable)
         done = subprocess.run(["bash", "-c", command], cwd=self.mount / where, env=env,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, timeout=60, check=False)
+                              stderr=subprocess.PIPE, timeout=120, check=False)
         return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 
     def sh(self, command, where=FROM):
@@ -136,9 +136,17 @@ class Lab:
         return out
 
     def fails(self, command, status=1, said="Invalid argument", where=FROM):
-        """Runs a command that must fail, and say why."""
+        """Runs a command that must fail, and say why; what it wrote has been dropped then."""
         got, _, told = self.run(command, where)
         assert got == status and said in told, (command, got, told)
+        self.released()
+
+    def released(self):
+        """Waits for the RELEASE of all that was written, which close() does not wait for.
+
+        It drops refused values, and judges what a map or a truncation left.
+        """
+        eventually(lambda: not self.pending("open"))
 
     def copy_to_disk(self, path, name, order=None):
         """A scope of the mount as files of a disk, made in the given order of their names."""
@@ -218,6 +226,7 @@ class Lab:
         sticky: paths whose scope still is `.d` in this mount, though the variable has gone.
         gone: prefixes without files.
         """
+        self.released()
         self._take(changes)
         for prefix in gone:
             assert not self.state.pop(prefix), prefix
