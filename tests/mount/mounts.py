@@ -5,6 +5,7 @@ leaves no process and no mount behind; a watchdog of its own kills a daemon that
 hangs, since nothing else wakes a process that waits for an answer from FUSE.
 """
 import glob
+import json
 import os
 import re
 import shutil
@@ -193,6 +194,25 @@ class Mount:
             return False
         os.statvfs(self.point)
         return True
+
+    def released(self):
+        """Waits for the RELEASE of all that was written, which close() does not wait for.
+
+        It drops refused values, and judges what a map or a truncation left.
+        """
+        def status():
+            return json.loads((self.point / ".weightfs/status").read_bytes())
+        assert wait_until(lambda: not any(c.get("open_writes") for c in status()["checkpoints"]), 5)
+
+    def files_held(self):
+        """What the daemon has open, but for what its threads wait with, which may begin late."""
+        fds, found = "/proc/%d/fd/" % self.pids()[0], []
+        for fd in os.listdir(fds):
+            try:
+                found.append(os.readlink(fds + fd))
+            except FileNotFoundError:
+                pass  # closed meanwhile
+        return [x for x in found if not x.startswith("anon_inode:")]
 
     def reports(self):
         """What sanitizers had to say."""

@@ -155,8 +155,7 @@ def test_what_was_deleted_is_not_held(shop, fixture_copy):
         path.unlink()
 
     def held():
-        fds = "/proc/%d/fd/" % mount.pids()[0]
-        return [n for n in map(os.readlink, map(fds.__add__, os.listdir(fds))) if "ckpt-2" in n]
+        return [n for n in mount.files_held() if "ckpt-2" in n]
     assert wait_until(lambda: not held(), 4), held()
 
 

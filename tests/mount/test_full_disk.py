@@ -80,6 +80,7 @@ def test_cp_onto_a_full_disk_says_so(shop, small):
     done = subprocess.run(["cp", shop.directory / "new", mount / "ckpt/w"], text=True,
                           stderr=subprocess.PIPE, check=False)
     assert done.returncode != 0 and "No space left" in done.stderr
+    mount.released()
     assert tree.read(mount / "ckpt/w") == old
     mounts.run("--unmount", mount.point)
 

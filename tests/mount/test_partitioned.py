@@ -311,6 +311,7 @@ def test_a_wrong_size_leaves_it(shop, source, saved):
     before = disk.Snapshot(source / "ckpt")
     with shop.mount(source) as mount:
         assert tree.error_of(tree.write, mount / "ckpt/scope/grid", b"12345") == "EINVAL"
+        mount.released()
         assert (mount / "ckpt/scope/grid").read_bytes() == saved.tobytes()
     disk.assert_unchanged(before, disk.Snapshot(source / "ckpt"))
 

@@ -209,13 +209,12 @@ def test_directories_that_come_and_go_cost_no_descriptors(shop, source):
     """What was looked into and is gone is let go of, as a save's `_temp` is."""
     mount = shop.mount(source)
     os.listdir(mount / "sub")
-    fds = "/proc/%d/fd" % mount.process.pid
-    before = len(os.listdir(fds))
+    before = len(mount.files_held())
     for i in range(20):
         (source / ("gone%d" % i)).mkdir()
         os.listdir(mount / ("gone%d" % i))
         (source / ("gone%d" % i)).rmdir()
-    assert wait_until(lambda: len(os.listdir(fds)) <= before + 3, SECOND)
+    assert wait_until(lambda: len(mount.files_held()) <= before + 3, SECOND), mount.files_held()
 
 
 @pytest.mark.sanitized

@@ -1,7 +1,6 @@
 """What is refused, with which errno, and that nothing changes then."""
 import os
 import subprocess
-import time
 
 import numpy as np
 import pytest
@@ -37,8 +36,8 @@ def test_a_wrong_size_is_refused_when_closed(untouched, size):
     assert tree.error_of(tree.write, untouched / KERNEL, b"x" * size) == "EINVAL"
     lines = untouched.news(1, expect=1)
     assert len(lines) == 1 and "kernel" in lines[0], lines
-    # close() is answered before the kernel lets go of the file.
-    assert mounts.wait_until(lambda: tree.read(untouched / KERNEL) == old, 2)
+    untouched.released()
+    assert tree.read(untouched / KERNEL) == old
     assert os.lstat(untouched / KERNEL).st_size == len(old)
 
 
@@ -58,7 +57,8 @@ def test_cp_of_a_wrong_size_says_so(untouched, shop):
         status, said = sh(command % shop.directory, untouched / STEP)
         assert status != 0 or command.startswith("cat"), command
         assert "Invalid argument" in said or command.startswith("cat"), said
-    assert mounts.wait_until(lambda: len(tree.read(untouched / KERNEL)) == 96, 2)
+    untouched.released()
+    assert len(tree.read(untouched / KERNEL)) == 96
 
 
 def test_more_written_in_place_is_refused(untouched):
@@ -171,7 +171,7 @@ def test_a_sidecar_is_refused_in_one_line_that_says_how_to_write_it(untouched, f
         os.write(fd, text.encode())
     with pytest.raises(OSError, match="Invalid argument"):
         os.close(fd)
-    time.sleep(0.5)  # a second line might come at RELEASE
+    untouched.released()
     lines = untouched.news(1, expect=1)
     assert len(lines) == 1 and '"%s"' % text.strip() in lines[0], lines
     assert {"dtype": "float32", "shape": "[2, 3]"}[facet] in lines[0], lines

@@ -41,6 +41,7 @@ def test_a_text_of_other_elements_is_refused(shop, fixture_copy, text):
     old = tree.read(mount / "ckpt/matrix")
     assert tree.error_of(tree.write, mount / "ckpt/matrix", text) in (
         "EINVAL", None if not text else "EINVAL")
+    mount.released()
     assert tree.read(mount / "ckpt/matrix") == old
     mount.unmount()
     assert disk.digest(source) == before

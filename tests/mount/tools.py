@@ -142,11 +142,8 @@ class Lab:
         self.released()
 
     def released(self):
-        """Waits for the RELEASE of all that was written, which close() does not wait for.
-
-        It drops refused values, and judges what a map or a truncation left.
-        """
-        eventually(lambda: not self.pending("open"))
+        """Waits until nothing is open for writing any more."""
+        self.mount.released()
 
     def copy_to_disk(self, path, name, order=None):
         """A scope of the mount as files of a disk, made in the given order of their names."""
