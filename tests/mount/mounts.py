@@ -4,6 +4,7 @@ A Mount is one daemon and its mountpoint.  Whatever a test does to it, dispose()
 leaves no process and no mount behind; a watchdog of its own kills a daemon that
 hangs, since nothing else wakes a process that waits for an answer from FUSE.
 """
+import errno
 import glob
 import json
 import os
@@ -56,13 +57,18 @@ def wait_until(condition, seconds, step=0.01):
     """Polls until `condition()` is true; its last answer.
 
     `seconds` is what it may take where nothing else runs: a busy machine has PATIENCE
-    times as long.
+    times as long.  A name that is not there, or is just being replaced, is waited for.
     """
     end = time.monotonic() + PATIENCE * seconds
     while True:
-        answer = condition()
-        if answer or time.monotonic() > end:
-            return answer
+        late = time.monotonic() > end
+        try:
+            answer = condition()
+            if answer or late:
+                return answer
+        except OSError as e:
+            if late or e.errno not in (errno.ENOENT, errno.ESTALE):
+                raise
         time.sleep(step)
 
 

@@ -153,9 +153,9 @@ def compact_under_a_reader(judge, prefix, rounds):
     faults = []
     for i in range(rounds):
         each = copy_of(prefix, prefix.with_name("copy%d" % i))
-        judge.begin("read_for", each, 3.5)
+        judge.begin("read_for", each, 5)
         time.sleep(0.3)
-        weightfs("-o", "grace=1", "--compact", each)
+        weightfs("-o", "grace=2", "--compact", each)
         count, met = judge.finish()
         assert count > 10
         faults.append(met)

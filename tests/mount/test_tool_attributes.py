@@ -26,6 +26,7 @@ def test_touch_of_sidecars_and_scopes(lab, name):
 def test_touch_makes_an_empty_file(lab):
     """Untyped: uint8 [0], in the checkpoint when the mount ends."""
     lab.sh("touch fresh")
+    lab.released()
     assert lab.text(FROM + "/fresh") == b""
     assert any("fresh" in x for x in lab.pending("untyped"))
     lab.settled({FROM + "/fresh": ("uint8", [0], b"")})

@@ -128,6 +128,7 @@ def test_a_mistyped_name_shows_in_the_status_and_not_on_disk(lab):
     """`cp x krenel`: untyped until the unmount, which logs that it is stored."""
     lab.sh("cp $D/new dense/krenel")
     path = FROM + "/dense/krenel"
+    lab.released()
     assert any(x.endswith("dense/krenel") for x in lab.pending("untyped"))
     time.sleep(1.5)  # more than any delay of a commit
     assert lab.stored(path) is None
