@@ -477,6 +477,7 @@ def train(kind, directory, progress, enough, seconds, pause=0.03):
 
 # ------------------------------------------------------ saving in competition
 OURS = 1 << 20  # values from here on were not written by TensorFlow
+SHORT = 0.006  # seconds between a save and a look, in which a commit may come
 
 
 def stamps(value):
@@ -525,14 +526,16 @@ def _load_patiently(prefix):
 def race(prefix, rounds, merge, first=1):
     """Saves again and again; what stays damaged for two seconds is a fault.
 
-    Returns (faults, how often the other side's value was met).  On a busy machine no
-    commit may fit between two saves for a while: it goes on until one has, at most ten
-    times as long.
+    Returns (faults, how often the other side's value was met).  On a busy machine, or a
+    slow disk, no commit may fit between two saves: the pauses grow until one has, and it
+    goes on that long, at most ten times as long as else.
     """
-    faults, met = [], 0
+    faults, met, pause = [], 0, SHORT
     for value in range(first, first + 10 * rounds):
         if met and value >= first + rounds:
             break
+        if (value - first) % 20 == 19:
+            pause = SHORT if met else min(2 * pause, 2)
         write_stamps(prefix, value, merge)
         end = time.monotonic() + 2
         fault = _stamp_fault(prefix, value)
@@ -541,7 +544,7 @@ def race(prefix, rounds, merge, first=1):
             fault = _stamp_fault(prefix, value)
         if fault:
             faults.append((value, fault))
-        time.sleep(random.random() * 0.006)
+        time.sleep(random.random() * pause)
         last = _load_patiently(prefix)
         w = next(x[2] for k, x in last.items() if k.split(b"/")[0] == b"w") if not fault else b""
         met += int.from_bytes(w[:4], "little") >= OURS
