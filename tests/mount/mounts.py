@@ -92,6 +92,13 @@ def peak(mount):
     return int(re.search(r"VmHWM:\s+(\d+) kB", text).group(1)) / 1024
 
 
+def released(point):
+    """Waits until nothing is open for writing in a mount."""
+    def status():
+        return json.loads((Path(point) / ".weightfs/status").read_bytes())
+    assert wait_until(lambda: not any(c.get("open_writes") for c in status()["checkpoints"]), 5)
+
+
 def end_mount(point):
     """Detaches whatever is mounted at `point`, whether it answers or not."""
     while mounted(point):
@@ -206,9 +213,7 @@ class Mount:
 
         It drops refused values, and judges what a map or a truncation left.
         """
-        def status():
-            return json.loads((self.point / ".weightfs/status").read_bytes())
-        assert wait_until(lambda: not any(c.get("open_writes") for c in status()["checkpoints"]), 5)
+        released(self.point)
 
     def files_held(self):
         """What the daemon has open, but for what its threads wait with, which may begin late."""

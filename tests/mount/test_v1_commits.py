@@ -157,10 +157,8 @@ def test_open_files_keep_the_old_bytes(shop, source, judge):
 def test_what_somebody_else_overtook_is_kept(shop, source, judge):
     """ESTALE once, and a checkpoint of its own with what was written."""
     mount = shop.mount(source)
-    fd = os.open(mount / "c/w", os.O_RDWR)
-    os.write(fd, OURS["w"].tobytes())
-    save(judge, source / "c", NEW)
-    errors = [tree.error_of(os.fsync, fd), tree.error_of(os.close, fd)]
+    save(judge, shop.directory / "new", NEW)
+    errors = jobs.overtaken(mount, "c/w", OURS["w"].tobytes(), shop.directory / "new", source / "c")
     assert errors[0] == "ESTALE", errors
     assert stored(source / "c") == known(NEW)
     assert wait_until(lambda: list(source.glob("c.kept-*")), 2)
