@@ -164,7 +164,7 @@ def test_what_somebody_else_overtook_is_kept(shop, source, judge):
     assert wait_until(lambda: list(source.glob("c.kept-*")), 2)
     name = next(iter(source.glob("c.kept-*"))).name.removesuffix(".index")
     name = name.split(".data-")[0]
-    assert name in mount.log()
+    assert wait_until(lambda: name in mount.log(), 2)  # it is said when it is done
     assert stored(source / name) == known({"w": OURS["w"]})
     mount.unmount()
     assert stored(source / "c") == known(NEW)
