@@ -31,9 +31,10 @@ struct v1_file {
 	struct table *table;
 	struct v1_cache *cache;
 	struct spools *spools;
-	pthread_mutex_t lock; /* for those below */
-	int dirfd;            /* borrowed */
-	char *name;
+	atomic_int dirfd; /* borrowed */
+	_Atomic(char *) name;
+	pthread_mutex_t
+		lock; /* so that it has one name at a time: for `former` */
 	struct former_name *former;
 };
 
@@ -114,7 +115,7 @@ int v1_file_open(int dirfd, const char *name, struct v1_file **ret)
 	if (r == 0)
 		r = spools_new(&f->spools);
 	if (r == 0)
-		r = table_open(f->fd, f->name, &f->table);
+		r = table_open(f->fd, name, &f->table);
 	if (r == 0)
 		*ret = STEAL(f);
 	return r;
@@ -122,7 +123,7 @@ int v1_file_open(int dirfd, const char *name, struct v1_file **ret)
 
 const char *v1_file_name(const struct v1_file *f)
 {
-	return f->name;
+	return atomic_load(&f->name);
 }
 
 int v1_file_fd(const struct v1_file *f)

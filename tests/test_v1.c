@@ -1,4 +1,7 @@
 /* core/v1: what a V1 checkpoint lists. */
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "core/v1_file.h"
 #include "core/v1_record.h"
 #include "tests/v1_support.h"
@@ -277,6 +280,46 @@ static void moved_checkpoint_knows_its_files(void **state)
 	assert_int_equal(bundle_count(moved), 3);
 }
 
+struct namer {
+	struct v1_file *file;
+	atomic_bool done;
+};
+
+static void *name_it(void *arg)
+{
+	struct namer *n = arg;
+
+	while (!atomic_load(&n->done)) {
+		const char *name = v1_file_name(n->file);
+
+		assert_true(strcmp(name, "ckpt") == 0 ||
+			    strcmp(name, "best") == 0);
+	}
+	return NULL;
+}
+
+/* What thread sanitizer looks at: a log line names it while somebody renames it. */
+static void file_is_named_while_it_is_moved(void **state)
+{
+	CLEANUP(place_release) struct place where = place_make();
+	CLEANUP(v1_release) struct v1_maker m = { 0 };
+	CLEANUP(v1_file_unrefp) struct v1_file *f = NULL;
+	struct namer n = { 0 };
+	pthread_t thread;
+
+	(void)state;
+	v1_list(&m, span_of("a"), DT_FLOAT, &four, 1, NULL);
+	v1_write_file(&m, where.fd, "ckpt");
+	assert_int_equal(v1_file_open(where.fd, "ckpt", &f), 0);
+	n.file = f;
+	assert_int_equal(pthread_create(&thread, NULL, name_it, &n), 0);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(
+			v1_file_move(f, where.fd, i % 2 ? "ckpt" : "best"), 0);
+	atomic_store(&n.done, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 /* --- lies -------------------------------------------------------------------- */
 
 /* Lists `good` and whatever else `m` has: only that is shown, and one line is said. */
@@ -515,6 +558,7 @@ int main(void)
 		cmocka_unit_test(replacing_any_file_is_a_change),
 		cmocka_unit_test(missing_file_is_said_and_noticed_when_it_comes),
 		cmocka_unit_test(moved_checkpoint_knows_its_files),
+		cmocka_unit_test(file_is_named_while_it_is_moved),
 		cmocka_unit_test(negative_dimension_is_left_out),
 		cmocka_unit_test(too_many_elements_are_left_out),
 		cmocka_unit_test(unknown_dtype_is_left_out),
