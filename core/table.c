@@ -474,6 +474,16 @@ int table_find(const struct table *t, struct span key, table_spool *spool,
 	return 0;
 }
 
+int table_place(const struct table *t, struct span key, struct stretch *ret)
+{
+	struct block_handle handle;
+	int r = find_handle(t, key, &handle);
+
+	if (r == 0)
+		*ret = (struct stretch){ handle.offset, handle.size };
+	return r;
+}
+
 int table_check(const struct table *t, table_block *each, void *arg)
 {
 	CLEANUP(block_iter_release) struct block_iter it = { 0 };

@@ -68,6 +68,9 @@ typedef int table_spool(const void *arg, uint64_t n);
 int table_find(const struct table *t, struct span key, table_spool *spool,
 	       const void *arg, int *ret_fd, struct stretch *ret);
 
+/* The block that has `key`, if any has: 0, -ENOENT, or -EIO after a log line. */
+int table_place(const struct table *t, struct span key, struct stretch *ret);
+
 /*
  * Looks at the checksum of every data block, without holding one in memory; `each` is told
  * of all of them, `fault` is NULL where it is right.  -EIO after a log line where the index
