@@ -13,7 +13,9 @@
 #include "core/cleanup.h"
 #include "core/compact_grow.h"
 #include "core/compact_layout.h"
+#include "core/compact_leftovers.h"
 #include "core/compact_links.h"
+#include "core/compact_mark.h"
 #include "core/compact_names.h"
 #include "core/compact_v1.h"
 #include "core/exchange.h"
@@ -49,6 +51,7 @@ static void compaction_release(struct compaction *c)
 	for (int32_t i = 0; c->fds && i < new_shards(c); i++)
 		close_fd(&c->fds[i]);
 	free(c->fds);
+	compact_mark_release(&c->mark);
 	compact_layout_release(&c->layout);
 	bundle_unref(c->base);
 }
@@ -67,13 +70,16 @@ static int check_files(const struct compaction *c)
 	case COMPACT_FREE:
 		return 0;
 	case COMPACT_LINK:
-		return refuse(c, -EOPNOTSUPP,
-			      "a file of it is a symbolic link: compact the "
-			      "checkpoint that it leads to");
+		return refuse(
+			c, -EOPNOTSUPP,
+			"a file of it is a symbolic link: remove that, and "
+			"compact the checkpoint that it leads to");
 	case COMPACT_LINKED:
-		return refuse(c, -EOPNOTSUPP,
-			      "a symbolic link leads to a file of it, and "
-			      "would lead to another one meanwhile");
+		return refuse(
+			c, -EOPNOTSUPP,
+			"a symbolic link of its directory leads to a file "
+			"of it, and would lead to another one meanwhile: "
+			"remove it, and make it anew afterwards");
 	case COMPACT_MISSING:
 		return refuse(c, -EIO, "a file of it is missing");
 	}
@@ -186,7 +192,7 @@ static int make_shards(struct compaction *c)
 		c->fds[i] = -1;
 	for (int32_t i = 0; r == 0 && i < n; i++) {
 		CLEANUP(free_ptr)
-		char *name = shard_file_name(c->prefix, i, c->mark.through);
+		char *name = compact_temporary(c->prefix, i, c->mark.through);
 
 		if (!name)
 			return -ENOMEM;
@@ -230,6 +236,27 @@ static int put_first(const struct compaction *c, const struct buf *index)
 		     : put_index(c, grown ? grown : c->base, c->base, index);
 }
 
+/* They are whole: under their names, if these are still free. */
+static int name_shards(const struct compaction *c)
+{
+	int r = 0;
+
+	for (int32_t i = 0; r == 0 && i < new_shards(c); i++) {
+		CLEANUP(free_ptr)
+		char *first = compact_temporary(c->prefix, i, c->mark.through);
+		CLEANUP(free_ptr)
+		char *name = shard_file_name(c->prefix, i, c->mark.through);
+
+		r = first && name ? compact_set_new(&c->mark, c->fds[i])
+				  : -ENOMEM;
+		if (r == 0)
+			r = io_sync(c->fds[i]);
+		if (r == 0)
+			r = io_link(c->dirfd, first, c->dirfd, name);
+	}
+	return r < 0 ? r : io_sync(c->dirfd);
+}
+
 /* Steps 2 and 3. */
 static int write_anew(struct compaction *c)
 {
@@ -244,10 +271,8 @@ static int write_anew(struct compaction *c)
 				       c->layout.values[i].shard);
 	if (r == 0)
 		r = name_variables(c, w);
-	for (int32_t i = 0; r == 0 && i < new_shards(c); i++)
-		r = io_sync(c->fds[i]);
 	if (r == 0)
-		r = io_sync(c->dirfd);
+		r = name_shards(c);
 	if (r == 0)
 		r = bundle_writer_index(w, bundle_header(c->base),
 					c->mark.through, &index);
@@ -269,21 +294,33 @@ static int index_of(const struct bundle *b, int32_t num_shards, struct buf *ret)
 					   ret);
 }
 
-/* Whether it is one of the old shards. */
-static bool is_of_base(const void *arg, const struct stat *st)
+/* A shard that a mount has added since is new, too; the others have their first name. */
+static int name_first(const struct compaction *c, const struct shard *s)
 {
-	const struct bundle *base = arg;
-	struct shard *const *shards;
-	struct stat of;
-	size_t n;
+	CLEANUP(free_ptr)
+	char *first = compact_temporary(c->prefix, shard_id(s),
+					c->mark.through);
+	struct stat st;
+	int r = first ? io_stat_link(c->dirfd, first, &st) : -ENOMEM;
 
-	shards = bundle_shards(base, &n);
-	for (size_t i = 0; i < n; i++)
-		if (!shard_missing(shards[i]) &&
-		    fstat(shard_fd(shards[i]), &of) == 0 &&
-		    of.st_dev == st->st_dev && of.st_ino == st->st_ino)
-			return true;
-	return false;
+	if (r != -ENOENT)
+		return r;
+	r = compact_set_new(&c->mark, shard_fd(s));
+	return r < 0 ? r : io_link(c->dirfd, shard_name(s), c->dirfd, first);
+}
+
+static int name_all_first(const struct compaction *c)
+{
+	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
+	struct shard *const *shards;
+	int r = bundle_open(c->dirfd, c->prefix, NULL, &b);
+	size_t n = 0;
+
+	if (r == 0)
+		shards = bundle_shards(b, &n);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = name_first(c, shards[i]);
+	return r;
 }
 
 /* From step 4 on: from a state that says M to one that says K. */
@@ -293,8 +330,10 @@ static int settle_names(const struct compaction *c)
 	CLEANUP(buf_release) struct buf index = { 0 };
 	struct shard *const *shards;
 	size_t n;
-	int r = bundle_open(c->dirfd, c->prefix, NULL, &b);
+	int r = name_all_first(c);
 
+	if (r == 0)
+		r = bundle_open(c->dirfd, c->prefix, NULL, &b);
 	if (r < 0)
 		return r;
 	if (bundle_num_shards(b) != c->mark.through || !bundle_in_place(b))
@@ -302,9 +341,7 @@ static int settle_names(const struct compaction *c)
 	shards = bundle_shards(b, &n);
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = compact_link(c->dirfd, c->prefix, shard_id(shards[i]),
-				 &c->mark,
-				 c->base ? is_of_base : compact_is_older,
-				 c->base ? (const void *)c->base : &c->mark);
+				 &c->mark);
 	/* The directory first: the index is to name nothing that may not be there. */
 	if (r == 0)
 		r = io_sync(c->dirfd);
@@ -312,28 +349,8 @@ static int settle_names(const struct compaction *c)
 		r = index_of(b, c->mark.num_shards, &index);
 	if (r == 0)
 		r = put_index(c, b, b, &index);
-	if (r < 0)
-		return r;
-	wait_grace(c->options->grace);
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = compact_drop(c->dirfd, c->prefix, shard_id(shards[i]),
-				 c->mark.through, shard_fd(shards[i]));
-	return r;
-}
-
-/* Of step 6: the old shards whose names are not those of new ones. */
-static int drop_old(const struct compaction *c)
-{
-	struct shard *const *shards;
-	size_t n;
-	int r = 0;
-
-	shards = bundle_shards(c->base, &n);
-	for (size_t i = 0; r == 0 && i < n; i++)
-		if ((bundle_num_shards(c->base) != c->layout.num_shards ||
-		     shard_id(shards[i]) >= c->layout.num_shards) &&
-		    shard_in_place(shards[i]))
-			r = io_unlink(c->dirfd, shard_name(shards[i]));
+	if (r == 0)
+		wait_grace(c->options->grace);
 	return r;
 }
 
@@ -376,17 +393,31 @@ static bool says(const struct compaction *c, int32_t num_shards)
 	       bundle_num_shards(b) == num_shards;
 }
 
+/*
+ * Step 6, and after a crash: removes what is known to be of this compaction, and what
+ * nothing will come of.
+ */
+static int clean(const struct compaction *c)
+{
+	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
+	int r = bundle_open(c->dirfd, c->prefix, NULL, &b);
+
+	/* Without an index its files are anybody's; but the mark is ours. */
+	if (r == 0 || r == -ENOENT)
+		r = compact_leftovers_drop(c->dirfd, c->prefix, &c->mark, b);
+	if (r == 0)
+		r = compact_mark_remove(c->dirfd, c->prefix);
+	return r < 0 ? r : io_sync(c->dirfd);
+}
+
 /* Takes back what was done before the first index, and says why. */
 static int give_up(const struct compaction *c, int r)
 {
 	/* It came to be seen, if not more: then the next one takes it from there. */
 	if (says(c, c->mark.through))
 		return refuse(c, r, strerror(-r));
-	for (int32_t i = 0; c->fds && i < new_shards(c); i++)
-		if (c->fds[i] >= 0)
-			(void)compact_drop(c->dirfd, c->prefix, i,
-					   c->mark.through, c->fds[i]);
-	compact_mark_remove(c->dirfd, c->prefix, &c->mark);
+	/* What cannot be removed goes at the next writable mount. */
+	(void)clean(c);
 	if (r == -ESTALE || r == -ENOENT)
 		return refuse(c, r, "somebody else has replaced it meanwhile");
 	if (r == -EAGAIN)
@@ -401,15 +432,15 @@ static int give_up(const struct compaction *c, int r)
 
 static int make_mark(struct compaction *c)
 {
-	struct compact_mark m = { .num_shards = c->layout.num_shards,
-				  .before = bundle_num_shards(c->base) };
-	int r = compact_find_names(c->dirfd, c->prefix, m.before, m.num_shards,
-				   &m.through);
+	int r;
 
+	c->mark.num_shards = c->layout.num_shards;
+	c->mark.before = bundle_num_shards(c->base);
+	r = compact_find_names(c->dirfd, c->prefix, c->mark.before,
+			       c->mark.num_shards, &c->mark.through);
 	if (r < 0)
 		return refuse(c, r, "there are files of its names in the way");
-	r = compact_mark_make(c->dirfd, c->prefix, &m);
-	c->mark = m;
+	r = compact_mark_make(c->dirfd, c->base, &c->mark);
 	return r < 0 ? refuse(c, r, strerror(-r)) : 0;
 }
 
@@ -426,67 +457,25 @@ static int run(struct compaction *c)
 	if (c->mark.through != c->mark.num_shards)
 		r = settle_names(c);
 	if (r == 0)
-		r = drop_old(c);
-	if (r < 0)
-		return refuse(c, r,
+		r = clean(c);
+	return r < 0 ? refuse(c, r,
 			      "it is whole, but not all of its files have "
-			      "their names: do it again");
-	compact_mark_remove(c->dirfd, c->prefix, &c->mark);
-	return io_sync(c->dirfd);
+			      "their names: do it again")
+		     : 0;
 }
 
 /* --- after a crash ------------------------------------------------------------ */
 
-struct leftovers {
-	const struct compact_mark *mark;
-	const struct bundle *now;
-	bool new; /* whether new shards have these names */
-};
-
-/* What no index names, and is new, or was there before. */
-static bool is_leftover(const void *arg, const char *name,
-			const struct stat *st)
+/* 1 if there is a mark; one that was cut short says nothing, and goes. */
+static int read_mark(struct compaction *c)
 {
-	const struct leftovers *l = arg;
-	struct shard *const *shards;
-	size_t n;
+	int r = compact_mark_read(c->dirfd, c->prefix, &c->mark);
 
-	shards = bundle_shards(l->now, &n);
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(shard_name(shards[i]), name) == 0)
-			return false;
-	return l->new || compact_is_older(l->mark, st);
-}
-
-static int drop_leftovers(const struct compaction *c, const struct bundle *now)
-{
-	const int32_t counts[] = { c->mark.through, c->mark.num_shards,
-				   c->mark.before };
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < 3; i++) {
-		const struct leftovers l = { &c->mark, now,
-					     counts[i] == c->mark.through };
-
-		r = compact_drop_all(c->dirfd, c->prefix, counts[i],
-				     is_leftover, &l);
-	}
-	return r;
-}
-
-/* Removes what nothing will come of any more. */
-static int clean(const struct compaction *c)
-{
-	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
-	int r = bundle_open(c->dirfd, c->prefix, NULL, &b);
-
-	if (r == 0)
-		r = drop_leftovers(c, b);
-	/* Without an index its files are anybody's; but the mark is ours. */
-	if (r < 0 && r != -ENOENT)
-		return r;
-	compact_mark_remove(c->dirfd, c->prefix, &c->mark);
-	return io_sync(c->dirfd);
+	if (r == -EBADMSG)
+		r = compact_mark_remove(c->dirfd, c->prefix);
+	else if (r == 0)
+		r = 1;
+	return r == -ENOENT ? 0 : r;
 }
 
 static bool is_half_way(const struct compaction *c)
@@ -498,11 +487,11 @@ static bool is_half_way(const struct compaction *c)
 /* What the mark says was being done. */
 static int recover(struct compaction *c)
 {
-	int r = compact_mark_read(c->dirfd, c->prefix, &c->mark);
+	int r = read_mark(c);
 
-	if (r < 0)
-		return r == -ENOENT ? 0
-				    : refuse(c, r, "its mark is unreadable");
+	if (r <= 0)
+		return r < 0 ? refuse(c, r, "its mark is unreadable") : 0;
+	r = 0;
 	if (is_half_way(c)) {
 		log_info("%s: going on with a compaction that was broken off",
 			 c->prefix);
@@ -510,6 +499,7 @@ static int recover(struct compaction *c)
 	}
 	if (r == 0)
 		r = clean(c);
+	compact_mark_release(&c->mark);
 	return r < 0 ? refuse(c, r, strerror(-r)) : 0;
 }
 
@@ -517,10 +507,10 @@ void compact_clean(int dirfd, const char *name)
 {
 	CLEANUP(free_ptr)
 	char *prefix = strndup(name, compact_mark_prefix(name));
+	CLEANUP(compaction_release)
 	struct compaction c = { .dirfd = dirfd, .prefix = prefix };
 
-	if (!prefix || !*prefix ||
-	    compact_mark_read(dirfd, prefix, &c.mark) < 0 || is_half_way(&c))
+	if (!prefix || !*prefix || read_mark(&c) <= 0 || is_half_way(&c))
 		return;
 	if (clean(&c) == 0)
 		log_info("%s: removed: left by a crash", name);

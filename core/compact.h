@@ -7,17 +7,19 @@
  * comes back to the data within the grace time.  The number of shards is a part of their
  * names, so new shards can stand beside the old ones:
  *
- *	1. a mark, the symbolic link PREFIX.compact.weightfs-tmp -> "M K"
- *	2. the new shards under the names of M shards, which no file has; fsync
+ *	1. a mark, which says what is about to be done (compact_mark.h)
+ *	2. the new shards under temporary names; when they are whole, linked to the names
+ *	   of M shards, which no file has; fsync
  *	3. an index that says M, by the exchange of commit.h (where it is longer than
  *	   the old one, by way of compact_grow.h); the grace time
  *	4. the new shards linked over the names of K shards; fsync
  *	5. an index that says K, which is as long; the grace time
- *	6. the names of M shards unlinked, and those of old shards; the mark; fsync
+ *	6. the names of M shards unlinked, those of old shards, and the temporary ones; the
+ *	   mark; fsync
  *
  * Where the number of shards changes, M is K and 4 and 5 fall away.  After a crash the
  * next compaction finds the mark, and goes on with 4 if the index says M; else it removes
- * what has the names of M shards.
+ * what is known to be its own (compact_leftovers.h).
  *
  * A V1 checkpoint is written anew by a commit (commit_v1.h): each file for itself, sorted,
  * with its records as they are.

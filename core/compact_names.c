@@ -10,13 +10,11 @@
 #include <sys/stat.h>
 
 #include "core/cleanup.h"
-#include "core/coding.h"
+#include "core/compact_mark.h"
 #include "core/io.h"
+#include "core/log.h"
 #include "core/scan.h"
 #include "core/shard.h"
-
-#define MARK       ".compact" IO_TEMPORARY
-#define SHARDS_MAX 99999 /* as many as five digits can say */
 
 /*
  * Calls `each` with every name that begins with `prefix`, is a shard's when `suffix` is
@@ -89,7 +87,7 @@ int compact_find_names(int dirfd, const char *prefix, int32_t now,
 		*ret = num_shards;
 		return r == 0 && any ? -EEXIST : r;
 	}
-	for (int32_t m = now + 1; m <= SHARDS_MAX; m++) {
+	for (int32_t m = now + 1; m <= COMPACT_SHARDS; m++) {
 		r = any_of(dirfd, prefix, m, &any);
 		if (r == 0 && any)
 			continue;
@@ -99,215 +97,216 @@ int compact_find_names(int dirfd, const char *prefix, int32_t now,
 	return -EEXIST;
 }
 
-static char *mark_name(const char *prefix)
-{
-	char *name;
+/* --- from M names to K names --------------------------------------------------- */
 
-	return asprintf(&name, "%s" MARK, prefix) < 0 ? NULL : name;
+char *compact_temporary(const char *prefix, int32_t id, int32_t num_shards)
+{
+	CLEANUP(free_ptr) char *name = shard_file_name(prefix, id, num_shards);
+	char *temporary;
+
+	return name && asprintf(&temporary, "%s" COMPACT_TEMPORARY, name) >= 0
+		       ? temporary
+		       : NULL;
 }
 
-size_t compact_mark_prefix(const char *name)
-{
-	size_t len = strlen(name), end = strlen(MARK);
+/* One shard on its way from the name of M shards to that of K. */
+struct linking {
+	int dirfd;
+	const struct compact_mark *mark;
+	int32_t id;
+	char *from;   /* of M shards */
+	char *to;     /* of K */
+	char *beside; /* what is exchanged with that */
+	ino_t mine;
+};
 
-	return len > end && strcmp(name + len - end, MARK) == 0 ? len - end : 0;
+static void linking_release(struct linking *l)
+{
+	free(l->from);
+	free(l->to);
+	free(l->beside);
 }
 
-static bool get_count(char **at, int32_t *ret)
+static int not_ours(const struct linking *l)
 {
-	long n = strtol(*at, at, 10);
-
-	*ret = (int32_t)n;
-	return n >= 0 && n <= SHARDS_MAX;
-}
-
-int compact_mark_make(int dirfd, const char *prefix, struct compact_mark *m)
-{
-	CLEANUP(free_ptr) char *name = mark_name(prefix);
-	char text[64];
-	int r;
-
-	if (!name)
-		return -ENOMEM;
-	(void)snprintf(text, sizeof(text), "%d %d %d", m->through,
-		       m->num_shards, m->before);
-	r = io_symlink(text, dirfd, name);
-	if (r == 0)
-		r = io_sync(dirfd);
-	return r < 0 ? r : compact_mark_read(dirfd, prefix, m);
-}
-
-int compact_mark_read(int dirfd, const char *prefix, struct compact_mark *ret)
-{
-	CLEANUP(free_ptr) char *name = mark_name(prefix);
-	CLEANUP(buf_release) struct buf text = { 0 };
-	struct compact_mark m;
-	struct stat st;
-	char *at;
-	int r = name ? io_readlink(dirfd, name, &text) : -ENOMEM;
-
-	if (r == 0)
-		r = io_stat_link(dirfd, name, &st);
-	if (r < 0)
-		return r;
-	buf_put(&text, "", 1);
-	if (buf_error(&text))
-		return buf_error(&text);
-	at = (char *)text.data;
-	if (!get_count(&at, &m.through) || !get_count(&at, &m.num_shards) ||
-	    !get_count(&at, &m.before) || *at)
-		return -EINVAL;
-	m.made = st.st_mtim;
-	*ret = m;
-	return 0;
-}
-
-bool compact_is_older(const void *arg, const struct stat *st)
-{
-	const struct compact_mark *mark = arg;
-
-	if (st->st_mtim.tv_sec != mark->made.tv_sec)
-		return st->st_mtim.tv_sec < mark->made.tv_sec;
-	return st->st_mtim.tv_nsec <= mark->made.tv_nsec;
-}
-
-/* What is younger than the mark was made by somebody else. */
-static void remove_beside(int dirfd, const char *name, const void *arg)
-{
-	const struct compact_mark *mark = arg;
-	struct stat st;
-
-	if (io_stat_link(dirfd, name, &st) < 0 || S_ISLNK(st.st_mode))
-		return;
-	if (st.st_nlink > 1 || compact_is_older(mark, &st))
-		(void)io_unlink(dirfd, name);
-}
-
-void compact_mark_remove(int dirfd, const char *prefix,
-			 const struct compact_mark *mark)
-{
-	CLEANUP(free_ptr) char *name = mark_name(prefix);
-
-	(void)each_of(dirfd, prefix, MARK, remove_beside, mark);
-	if (name)
-		(void)io_unlink(dirfd, name);
-}
-
-/* What came out, as `beside`, goes back if it is none that is known. */
-static int check_out(int dirfd, const char *beside, const char *name,
-		     ino_t mine, compact_known *known, const void *arg)
-{
-	struct stat out;
-	int r = io_stat_link(dirfd, beside, &out);
-
-	if (r < 0 || out.st_ino == mine || known(arg, &out))
-		return r;
-	(void)io_exchange(dirfd, beside, name);
+	log_error("%s: left as it is: it is not, or no longer, the file that "
+		  "was to be replaced; remove it, if it is of no save or copy "
+		  "that is going on",
+		  l->to);
 	return -ESTALE;
 }
 
-/*
- * Puts the file `beside` in the place of `name`, and what was there away.  By an exchange,
- * so that nothing goes unseen: see commit.c.
- */
-static int put_over(int dirfd, const char *beside, const char *name,
-		    compact_known *known, const void *arg)
+/* What came out of the place of the shard goes back if it is not the old one. */
+static int check_out(const struct linking *l)
 {
-	struct stat mine = { 0 };
-	int r = io_stat_link(dirfd, beside, &mine);
+	struct stat out = { 0 }, at = { 0 };
+	int r = io_stat_link(l->dirfd, l->beside, &out);
 
-	if (r == 0)
-		r = io_rename_new(dirfd, beside, name);
+	if (r < 0 || out.st_ino == l->mine ||
+	    compact_was_old(l->mark, l->id, &out))
+		return r;
+	if (io_stat_link(l->dirfd, l->to, &at) == 0 && at.st_ino == l->mine)
+		(void)io_exchange(l->dirfd, l->beside, l->to);
+	return not_ours(l);
+}
+
+/*
+ * Puts the file `beside` in its place, and what was there away.  By an exchange, so that
+ * nothing goes unseen: see commit.c.
+ */
+static int put_over(const struct linking *l)
+{
+	struct stat at = { 0 };
+	int r = io_rename_new(l->dirfd, l->beside, l->to);
+
 	if (r != -EEXIST)
 		return r;
-	r = io_exchange(dirfd, beside, name);
+	r = io_stat_link(l->dirfd, l->to, &at);
+	if (r < 0 || at.st_ino == l->mine)
+		return r;
+	if (!compact_is_old(l->mark, l->id, &at))
+		return not_ours(l);
+	r = io_exchange(l->dirfd, l->beside, l->to);
 	if (r == -EINVAL || r == -ENOSYS || r == -EOPNOTSUPP)
-		return io_rename(dirfd, beside, name);
-	return r < 0 ? r
-		     : check_out(dirfd, beside, name, mine.st_ino, known, arg);
+		return io_rename(l->dirfd, l->beside, l->to);
+	return r < 0 ? r : check_out(l);
 }
 
 /*
  * What a crash has left beside it: our own file, which had not got there yet, or what was
  * there before.  If that is of somebody else's save it goes back, as it would have then.
  */
-static int take_back(int dirfd, const char *old, const char *beside,
-		     const char *name, compact_known *known, const void *arg)
+static int take_back(const struct linking *l)
 {
-	struct stat mine = { 0 };
-	int r = io_stat_link(dirfd, old, &mine);
+	int r = check_out(l);
 
 	if (r == 0)
-		r = check_out(dirfd, beside, name, mine.st_ino, known, arg);
-	if (r == 0)
-		r = io_unlink(dirfd, beside);
-	return r < 0 ? r : io_link(dirfd, old, dirfd, beside);
+		r = io_unlink(l->dirfd, l->beside);
+	return r < 0 ? r : io_link(l->dirfd, l->from, l->dirfd, l->beside);
+}
+
+/* Unless somebody's file is there, which could not go back. */
+static void remove_beside(const struct linking *l)
+{
+	struct stat st;
+
+	if (io_stat_link(l->dirfd, l->beside, &st) == 0 &&
+	    (st.st_ino == l->mine || compact_was_old(l->mark, l->id, &st)))
+		(void)io_unlink(l->dirfd, l->beside);
 }
 
 int compact_link(int dirfd, const char *prefix, int32_t id,
-		 const struct compact_mark *mark, compact_known *known,
-		 const void *arg)
+		 const struct compact_mark *mark)
 {
-	CLEANUP(free_ptr)
-	char *old = shard_file_name(prefix, id, mark->through);
-	CLEANUP(free_ptr)
-	char *name = shard_file_name(prefix, id, mark->num_shards);
-	CLEANUP(free_ptr) char *beside = NULL;
+	CLEANUP(linking_release)
+	struct linking l = { .dirfd = dirfd, .mark = mark, .id = id };
+	struct stat st;
 	int r;
 
-	if (!old || !name || asprintf(&beside, "%s" MARK, name) < 0) {
-		beside = NULL;
+	l.from = shard_file_name(prefix, id, mark->through);
+	l.to = shard_file_name(prefix, id, mark->num_shards);
+	l.beside = compact_temporary(prefix, id, mark->num_shards);
+	if (!l.from || !l.to || !l.beside)
 		return -ENOMEM;
-	}
-	r = io_link(dirfd, old, dirfd, beside);
+	r = io_stat_link(dirfd, l.from, &st);
+	if (r < 0)
+		return r;
+	l.mine = st.st_ino;
+	r = io_link(dirfd, l.from, dirfd, l.beside);
 	if (r == -EEXIST)
-		r = take_back(dirfd, old, beside, name, known, arg);
+		r = take_back(&l);
 	if (r == 0)
-		r = put_over(dirfd, beside, name, known, arg);
-	(void)io_unlink(dirfd, beside);
+		r = put_over(&l);
+	remove_beside(&l);
 	return r;
 }
 
-int compact_drop(int dirfd, const char *prefix, int32_t id, int32_t num_shards,
-		 int fd)
-{
-	CLEANUP(free_ptr) char *name = shard_file_name(prefix, id, num_shards);
-	struct stat at, of;
+/* --- away with them ------------------------------------------------------------- */
 
-	if (!name)
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* It gets another name first: what came between goes back. */
+static int take_away(int dirfd, const char *name, const struct stat *known)
+{
+	CLEANUP(free_ptr) char *away = NULL;
+	struct stat st;
+	int r;
+
+	if (asprintf(&away, "%s" COMPACT_GONE, name) < 0) {
+		away = NULL;
 		return -ENOMEM;
-	if (io_stat_link(dirfd, name, &at) < 0 || fstat(fd, &of) < 0 ||
-	    at.st_dev != of.st_dev || at.st_ino != of.st_ino)
-		return 0;
-	return io_unlink(dirfd, name);
+	}
+	r = io_rename_new(dirfd, name, away);
+	if (r == 0)
+		r = io_stat_link(dirfd, away, &st);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return same_file(&st, known) ? io_unlink(dirfd, away)
+				     : io_rename_new(dirfd, away, name);
 }
 
 struct dropping {
+	const char *suffix;
 	size_t prefix_len;
 	compact_gone *gone;
 	const void *arg;
 	int *r; /* the first error */
 };
 
+/* `name` ends in `suffix`; without that it is to be a shard of the prefix. */
+static bool is_shard(const char *name, const char *suffix, size_t prefix_len)
+{
+	CLEANUP(free_ptr)
+	char *shard = strndup(name, strlen(name) - strlen(suffix));
+
+	return shard && scan_shard_prefix(shard) == prefix_len;
+}
+
 static void drop_one(int dirfd, const char *name, const void *arg)
 {
 	const struct dropping *d = arg;
 	struct stat st;
 
-	if (scan_shard_prefix(name) == d->prefix_len &&
-	    io_stat_link(dirfd, name, &st) == 0 && d->gone(d->arg, name, &st) &&
-	    *d->r == 0)
-		*d->r = io_unlink(dirfd, name);
+	if (*d->r < 0 || !is_shard(name, d->suffix, d->prefix_len) ||
+	    io_stat_link(dirfd, name, &st) < 0 || !d->gone(d->arg, name, &st))
+		return;
+	/* Nobody else gives names that end so. */
+	*d->r = *d->suffix ? io_unlink(dirfd, name)
+			   : take_away(dirfd, name, &st);
 }
 
 int compact_drop_all(int dirfd, const char *prefix, int32_t num_shards,
-		     compact_gone *gone, const void *arg)
+		     const char *suffix, compact_gone *gone, const void *arg)
 {
 	int r = 0, n;
-	const struct dropping d = { strlen(prefix), gone, arg, &r };
-	char suffix[32];
+	const struct dropping d = { suffix, strlen(prefix), gone, arg, &r };
+	char end[64];
 
-	shard_suffix(num_shards, suffix);
-	n = each_of(dirfd, prefix, suffix, drop_one, &d);
+	shard_suffix(num_shards, end);
+	(void)strncat(end, suffix, sizeof(end) - strlen(end) - 1);
+	n = each_of(dirfd, prefix, end, drop_one, &d);
 	return n < 0 ? n : r;
+}
+
+static void give_back(int dirfd, const char *name, const void *arg)
+{
+	const size_t *prefix_len = arg;
+	CLEANUP(free_ptr)
+	char *back = strndup(name, strlen(name) - strlen(COMPACT_GONE));
+
+	if (back && is_shard(name, COMPACT_GONE, *prefix_len))
+		(void)io_rename_new(dirfd, name, back);
+}
+
+int compact_drop_undo(int dirfd, const char *prefix)
+{
+	const size_t len = strlen(prefix);
+	int n = each_of(dirfd, prefix, COMPACT_GONE, give_back, &len);
+
+	return n < 0 ? n : 0;
 }

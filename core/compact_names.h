@@ -1,5 +1,5 @@
 /*
- * compact_names.h - for compact.c: the names that shards have in between, and the mark
+ * compact_names.h - for compact.c: the names that shards have in between
  */
 #pragma once
 
@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
-#include <time.h>
+
+#include "core/compact_mark.h"
 
 /*
  * The M of compact.h, for a checkpoint of `now` shards that is to have `num_shards`: that
@@ -17,41 +18,25 @@
 int compact_find_names(int dirfd, const char *prefix, int32_t now,
 		       int32_t num_shards, int32_t *ret);
 
-/* What the mark says, and when it was made. */
-struct compact_mark {
-	int32_t through;    /* M */
-	int32_t num_shards; /* K */
-	int32_t before;     /* how many there were */
-	struct timespec made;
-};
-
-/* Makes it of the numbers in `m`, and says when. */
-int compact_mark_make(int dirfd, const char *prefix, struct compact_mark *m);
-/* -ENOENT if there is none. */
-int compact_mark_read(int dirfd, const char *prefix, struct compact_mark *ret);
-/* The length of the prefix whose mark this is; 0 if it is none. */
-size_t compact_mark_prefix(const char *name);
-/* With what a crash has left beside the shards. */
-void compact_mark_remove(int dirfd, const char *prefix,
-			 const struct compact_mark *mark);
+/* NAME of that shard and COMPACT_TEMPORARY, to be freed; NULL without memory. */
+char *compact_temporary(const char *prefix, int32_t id, int32_t num_shards);
 
 /*
  * Gives shard `id` of `through` shards the name that it has among `num_shards`, for good.
- * -ESTALE if a file had that name that is not `known`: it belongs to a save that is going
- * on, and keeps it.
+ * -ESTALE after a log line if a file has that name that is not the old shard as it was: it
+ * is somebody else's, and keeps it.
  */
-typedef bool compact_known(const void *arg, const struct stat *st);
 int compact_link(int dirfd, const char *prefix, int32_t id,
-		 const struct compact_mark *mark, compact_known *known,
-		 const void *arg);
-/* Whether a file is no younger than the mark: all that is known after a crash. */
-bool compact_is_older(const void *mark, const struct stat *st);
+		 const struct compact_mark *mark);
 
-/* Removes shard `id` of `num_shards`, if that name leads to the file that `fd` has open. */
-int compact_drop(int dirfd, const char *prefix, int32_t id, int32_t num_shards,
-		 int fd);
-/* Removes all shards of a save of `num_shards` that `gone` answers true for. */
+/*
+ * Removes all files of the prefix that are shards of so many, with `suffix` after that, and
+ * that `gone` answers true for; and nothing that somebody puts in their place meanwhile.
+ */
 typedef bool compact_gone(const void *arg, const char *name,
 			  const struct stat *st);
 int compact_drop_all(int dirfd, const char *prefix, int32_t num_shards,
-		     compact_gone *gone, const void *arg);
+		     const char *suffix, compact_gone *gone, const void *arg);
+/* What a crash in that has left has this at its end; gives back all of it. */
+#define COMPACT_GONE ".gone" IO_TEMPORARY
+int compact_drop_undo(int dirfd, const char *prefix);

@@ -10,6 +10,7 @@
 #include "core/compact.h"
 #include "core/diff.h"
 #include "core/residue.h"
+#include "core/shard.h"
 #include "tests/support.h"
 
 #define DIED 77
@@ -68,9 +69,9 @@ int linkat(int fromfd, const char *from, int tofd, const char *to, int flags)
 					flags);
 }
 
-int symlinkat(const char *from, int tofd, const char *to)
+int futimens(int fd, const struct timespec times[2])
 {
-	return strikes() ? -1 : (int)syscall(SYS_symlinkat, from, tofd, to);
+	return strikes() ? -1 : (int)syscall(SYS_utimensat, fd, NULL, times, 0);
 }
 
 int unlinkat(int fd, const char *name, int flag)
@@ -331,6 +332,98 @@ static void a_save_at_any_moment_is_what_stands_in_the_end(void **state)
 	strike_everywhere(make_growing, SAVE, save_other);
 }
 
+/* How somebody copies a data file to the prefix, who brings the index last. */
+enum way {
+	REPLACE,  /* another file */
+	IN_PLACE, /* other bytes in the file of that name */
+	AGAIN,    /* cp -p from a backup: the same bytes, and times */
+	WAYS
+};
+
+#define NAMES_MAX 16
+
+/* The names that data files of a compaction may have, and that the index does not name. */
+static size_t free_names(const struct place *p, char names[NAMES_MAX][32])
+{
+	CLEANUP(bundle_unrefp) struct bundle *b = NULL;
+	struct shard *const *shards;
+	size_t n, found = 0;
+
+	assert_int_equal(bundle_open(p->fd, "ckpt", NULL, &b), 0);
+	shards = bundle_shards(b, &n);
+	for (int i = 0; i < 6; i++) {
+		bool named = false;
+
+		(void)snprintf(names[found], 32, "ckpt.data-%05d-of-%05d",
+			       i % 2, i / 2 + 1);
+		for (size_t j = 0; j < n; j++)
+			named |= strcmp(shard_name(shards[j]), names[found]) ==
+				 0;
+		found += !named;
+	}
+	return found;
+}
+
+static void copy_to(int dirfd, const char *name, enum way way, struct buf *ret)
+{
+	struct stat st = { .st_mtim.tv_sec = 1000000000 };
+	/* There is no backup of a new shard, which has a second name. */
+	bool there = fstatat(dirfd, name, &st, 0) == 0 && st.st_nlink == 1;
+	struct timespec times[2];
+
+	if (there && way == AGAIN)
+		get_file(dirfd, name, ret);
+	else
+		buf_put(ret, "copied", 6);
+	if (way == REPLACE)
+		replace_file(dirfd, name, buf_span(ret));
+	else
+		put_file(dirfd, name, buf_span(ret));
+	if (!there || way != AGAIN)
+		st.st_mtim.tv_sec = 1000000000;
+	times[0] = times[1] = st.st_mtim;
+	assert_int_equal(utimensat(dirfd, name, times, 0), 0);
+}
+
+/* Any file that is put there after the crash, by a mount and by the next compaction. */
+static void copy_after_crash(const struct place *p, enum way way)
+{
+	char names[NAMES_MAX][32];
+	struct buf bytes[NAMES_MAX] = { 0 };
+	size_t n = free_names(p, names);
+
+	/* Times of files are coarse. */
+	(void)usleep(10000);
+	for (size_t i = 0; i < n; i++)
+		copy_to(p->fd, names[i], way, &bytes[i]);
+	residue_remove(p->fd);
+	(void)compact(p);
+	for (size_t i = 0; i < n; i++) {
+		CLEANUP(buf_release) struct buf now = { 0 };
+
+		get_file(p->fd, names[i], &now);
+		assert_true(span_equal(buf_span(&now), buf_span(&bytes[i])));
+		buf_release(&bytes[i]);
+	}
+}
+
+static void a_file_that_is_copied_there_after_a_crash_stays(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3 * WAYS; i++) {
+		bool more = true;
+
+		for (int n = 1; more; n++) {
+			CLEANUP(place_release) struct place p = place_make();
+
+			scenes[i / WAYS](p.fd);
+			more = strike(&p, DIE, n);
+			if (more)
+				copy_after_crash(&p, i % WAYS);
+		}
+	}
+}
+
 /* What it has been made to is what it is made to. */
 static void a_compact_checkpoint_stays_as_it_is(void **state)
 {
@@ -375,6 +468,8 @@ int main(void)
 		cmocka_unit_test(
 			a_failure_of_any_call_leaves_a_whole_checkpoint),
 		cmocka_unit_test(a_save_at_any_moment_is_what_stands_in_the_end),
+		cmocka_unit_test(
+			a_file_that_is_copied_there_after_a_crash_stays),
 		cmocka_unit_test(a_compact_checkpoint_stays_as_it_is),
 		cmocka_unit_test(files_of_the_names_it_needs_are_left_alone),
 	};

@@ -223,3 +223,59 @@ def test_kill_9_leaves_what_tensorflow_reads(shop, judge, dice, long):
         assert judge.load(each) == wanted
         compact(each)
         assert files_of(each) == files_of(shop.directory / "sorted")
+
+
+def broken_off(prefix):
+    """A compaction that is killed while it waits for those who read the old files."""
+    process = subprocess.Popen([str(mounts.BINARY), "-o", "grace=60", "--compact", str(prefix)],
+                               stdout=subprocess.DEVNULL)
+    assert mounts.wait_until(lambda: sstable.Bundle(str(prefix)).header["num_shards"] == 2, 10)
+    process.kill()
+    process.wait()
+
+
+def reverse(shop, prefix, name):
+    """Through a mount, which leaves dead bytes: what is in the variable then."""
+    mount = shop.mount(prefix.parent)
+    file = mount / prefix.name / name
+    value = file.read_bytes()[::-1]
+    file.write_bytes(value)
+    mount.unmount()
+    return value
+
+
+def test_a_mount_may_write_to_what_a_crash_left_half_way(shop, judge, fixture_copy):
+    """The next compaction goes on, with the data file that the mount has made."""
+    prefix = fixture_copy("v2_tf1_adam") / "model.ckpt-5"
+    reverse(shop, prefix, "dense/bias")
+    wanted = judge.load(prefix)
+    broken_off(prefix)
+    assert judge.load(prefix) == wanted
+    value = reverse(shop, prefix, "dense/kernel")
+    wanted[b"dense/kernel"] = (*wanted[b"dense/kernel"][:2], value)
+    assert judge.load(prefix) == wanted
+    compact(prefix)
+    assert judge.load(prefix) == wanted
+    assert sorted(files_of(prefix)) == [".data-00000-of-00001", ".index"]
+    assert not list(prefix.parent.glob("*.weightfs-tmp"))
+
+
+def test_a_copy_onto_what_a_crash_left_is_not_taken_away(shop, judge, fixture_copy):
+    """cp -p of a backup, the index last, and a mount and a compaction before that."""
+    prefix = fixture_copy("v2_tf1_adam") / "model.ckpt-5"
+    reverse(shop, prefix, "dense/kernel")
+    (shop.directory / "backup").mkdir()
+    for file in prefix.parent.glob("model.ckpt-5.[id]*"):
+        shutil.copy2(file, shop.directory / "backup")
+    wanted = judge.load(prefix)
+    broken_off(prefix)
+    backup = shop.directory / "backup/model.ckpt-5"
+    subprocess.run(["cp", "-p", str(backup) + ".data-00000-of-00001", prefix.parent], check=True)
+    assert "remove it" in mounts.run("-o", "grace=0", "--compact", prefix).stderr
+    shop.mount(prefix.parent).unmount()
+    subprocess.run(["cp", "-p", str(backup) + ".index", prefix.parent], check=True)
+    shop.mount(prefix.parent).unmount()
+    assert judge.load(prefix) == wanted
+    compact(prefix)
+    assert judge.load(prefix) == wanted
+    assert not list(prefix.parent.glob("*.weightfs-tmp"))
