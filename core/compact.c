@@ -156,7 +156,7 @@ static int exchange_index(const struct compaction *c, const struct bundle *was,
 		r = exchange_open(&x);
 	if (r == 0)
 		r = temporary_create(x.dirfd, x.name, buf_span(index),
-				     bundle_stat(base), &x.new);
+				     bundle_stat(was), &x.new);
 	if (r == 0)
 		r = exchange_lease(&x);
 	if (r == 0)

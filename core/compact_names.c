@@ -234,7 +234,7 @@ static bool same_file(const struct stat *a, const struct stat *b)
 static int take_away(int dirfd, const char *name, const struct stat *known)
 {
 	CLEANUP(free_ptr) char *away = NULL;
-	struct stat st;
+	struct stat st = { 0 };
 	int r;
 
 	if (asprintf(&away, "%s" COMPACT_GONE, name) < 0) {

@@ -311,20 +311,37 @@ int io_create(int dirfd, const char *path, const struct stat *like)
 	return r < 0 ? r : fd;
 }
 
+/* What the name of a temporary says of the file whose place it is to take. */
+static uint64_t digits_of(const struct stat *st)
+{
+	const uint64_t parts[] = { st->st_ino, (uint64_t)st->st_size,
+				   (uint64_t)st->st_mtim.tv_sec,
+				   (uint64_t)st->st_mtim.tv_nsec };
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	/* FNV-1a, by words. */
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		hash = (hash ^ parts[i]) * UINT64_C(0x100000001b3);
+		hash ^= hash >> 32;
+	}
+	return hash;
+}
+
 /*
  * Gives the file the name that says which one it is, and opens it anew: a lease needs
  * a file that nobody has open for writing.
  */
-static int temporary_name(struct temporary *t)
+static int temporary_name(struct temporary *t, const struct stat *like)
 {
-	size_t len = strlen(t->name) - strlen(IO_TEMPORARY);
+	size_t len = strlen(t->name) - strlen(IO_TEMPORARY) - RANDOM_DIGITS;
 	CLEANUP(free_ptr) char *name = NULL;
 	struct stat st;
 	int fd, r;
 
 	if (fstat(t->fd, &st) < 0)
 		return -errno;
-	if (asprintf(&name, "%.*s-%llx" IO_TEMPORARY, (int)len, t->name,
+	if (asprintf(&name, "%.*s%016llx-%llx" IO_TEMPORARY, (int)len, t->name,
+		     (unsigned long long)digits_of(like),
 		     (unsigned long long)st.st_ino) < 0) {
 		name = NULL;
 		return -ENOMEM;
@@ -370,7 +387,7 @@ int temporary_end(struct temporary *t, const struct stat *like)
 
 	if (r == 0)
 		r = io_sync(t->fd);
-	return r < 0 ? r : temporary_name(t);
+	return r < 0 ? r : temporary_name(t, like);
 }
 
 int temporary_create(int dirfd, const char *name, struct span content,
@@ -410,6 +427,15 @@ bool temporary_parse(const char *name, size_t *ret_len, uint64_t *ret_ino)
 	*ret_ino = *at == '-' ? strtoull(at + 1, &at, 16) : 0;
 	*ret_len = (size_t)(dot - name);
 	return at == name + len - end;
+}
+
+bool temporary_replaces(const char *name, const struct stat *st)
+{
+	uint64_t ino;
+	size_t len;
+
+	return temporary_parse(name, &len, &ino) && ino &&
+	       strtoull(name + len + 1, NULL, 16) == digits_of(st);
 }
 
 void temporary_release(struct temporary *t)

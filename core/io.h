@@ -103,8 +103,10 @@ int io_follow(int dirfd, const char *name, int *ret_dirfd, char **ret_name);
 /*
  * Creates a file of this content beside `name`; owner and mode are those of `like`, as
  * far as we may set them.  Synced, and open for reading only.  Its name is that of
- * `name`, a random part, its own inode number, and IO_TEMPORARY: so what a crash left
- * can be told from what was exchanged with it.
+ * `name`, 16 digits, its own inode number, and IO_TEMPORARY: so what a crash left
+ * can be told from what was exchanged with it.  The digits are random, until it is whole;
+ * then they stand for inode, size and mtime of `like`, the file whose place it is to take:
+ * so that can be told from any other file that was exchanged with it.
  */
 #define IO_TEMPORARY ".weightfs-tmp"
 struct temporary {
@@ -125,6 +127,8 @@ int temporary_end(struct temporary *t, const struct stat *like);
  * inode number, 0 if it was never given one.  False if it is no such name.
  */
 bool temporary_parse(const char *name, size_t *ret_len, uint64_t *ret_ino);
+/* Whether `st` is the file whose place it was to take; `name` is one that parses. */
+bool temporary_replaces(const char *name, const struct stat *st);
 /* Removes the file if it still has its temporary name. */
 void temporary_release(struct temporary *t);
 

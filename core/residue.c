@@ -18,14 +18,6 @@
 
 #define INDEX ".index"
 
-/* Clocks of files are coarse: of the same time is not older. */
-static bool is_older(const struct stat *a, const struct stat *b)
-{
-	if (a->st_mtim.tv_sec != b->st_mtim.tv_sec)
-		return a->st_mtim.tv_sec < b->st_mtim.tv_sec;
-	return a->st_mtim.tv_nsec < b->st_mtim.tv_nsec;
-}
-
 static void remove_file(int dirfd, const char *name)
 {
 	if (io_unlink(dirfd, name) == 0)
@@ -85,9 +77,9 @@ static void remove_one(int dirfd, const char *name, size_t len, uint64_t ino)
 	}
 	if (io_stat(dirfd, name, &st) < 0)
 		return;
-	if (ino && ino != st.st_ino && !is_older(&st, &now)) {
-		log_warning("%s: left by a crash, and newer than %s%s: look "
-			    "which one you want, and remove the other",
+	if (ino && ino != st.st_ino && !temporary_replaces(name, &st)) {
+		log_warning("%s: left by a crash, and perhaps newer than %s%s: "
+			    "look which one you want, and remove the other",
 			    name, is_index(beside, len) ? "the index " : "",
 			    beside);
 		return;
