@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "core/bundle.h"
@@ -166,18 +167,29 @@ int checkpoint_link(struct checkpoint *cp, const struct object *from,
 	return r < 0 ? r : workspace_link(&cp->ws, from, scope, name, by, ret);
 }
 
-static int rename_now(struct checkpoint *cp, struct node *from,
-		      struct span from_name, struct node *to,
-		      struct span to_name, unsigned flags)
+struct names {
+	struct node *from;
+	struct span from_name;
+	struct node *to;
+	struct span to_name;
+	unsigned flags;
+};
+
+static int rename_now(struct checkpoint *cp, const struct names *n,
+		      bool *ret_goes_back)
 {
 	CLEANUP(changing_end) struct changing c;
 	int r = renaming_begin(cp, &c);
 
-	if (r == 0 && (node_dead(from) || node_dead(to)))
+	if (r == 0 && (node_dead(n->from) || node_dead(n->to)))
 		r = -ENOENT;
+	if (r == 0)
+		*ret_goes_back = workspace_goes_back(&cp->ws, n->from,
+						     n->from_name, n->to,
+						     n->to_name, n->flags);
 	return r < 0 ? r
-		     : workspace_rename(&cp->ws, from, from_name, to, to_name,
-					flags);
+		     : workspace_rename(&cp->ws, n->from, n->from_name, n->to,
+					n->to_name, n->flags);
 }
 
 /* With `sync`, whoever changed something waits until it is durable. */
@@ -186,13 +198,37 @@ static int sync_if_asked(struct checkpoint *cp)
 	return cp->config->sync ? checkpoint_sync(cp, NULL) : 0;
 }
 
+/* After an error the names are to be what they were, as far as they can be. */
+static void rename_back(struct checkpoint *cp, const struct names *n)
+{
+	const struct names back = { n->to, n->to_name, n->from, n->from_name,
+				    n->flags & RENAME_EXCHANGE
+					    ? RENAME_EXCHANGE
+					    : RENAME_NOREPLACE };
+	bool unused;
+
+	if (rename_now(cp, &back, &unused) < 0)
+		log_warning("%s: %.*s keeps its new name: it is tried again to "
+			    "commit that",
+			    cp->label, (int)n->to_name.len,
+			    (const char *)n->to_name.data);
+}
+
 int checkpoint_rename(struct checkpoint *cp, struct node *from,
 		      struct span from_name, struct node *to,
 		      struct span to_name, unsigned flags)
 {
-	int r = rename_now(cp, from, from_name, to, to_name, flags);
+	const struct names n = { from, from_name, to, to_name, flags };
+	bool back = false;
+	int r = rename_now(cp, &n, &back);
 
-	return r < 0 ? r : sync_if_asked(cp);
+	if (r < 0)
+		return r;
+	r = sync_if_asked(cp);
+	/* What somebody else has replaced has no such names any more. */
+	if (r < 0 && r != -ESTALE && r != -ENOENT && back)
+		rename_back(cp, &n);
+	return r;
 }
 
 /* Of what may not change, it may be said what it is. */

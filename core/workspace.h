@@ -64,6 +64,13 @@ int workspace_rmdir(struct workspace *ws, struct node *scope, struct span name);
 int workspace_rename(struct workspace *ws, struct node *from,
 		     struct span from_name, struct node *to,
 		     struct span to_name, unsigned flags);
+/*
+ * Whether all is as it was when such a rename is followed by one back: nothing is replaced,
+ * or both stay.
+ */
+bool workspace_goes_back(const struct workspace *ws, struct node *from,
+			 struct span from_name, struct node *to,
+			 struct span to_name, unsigned flags);
 /* Symbolic links to objects, and further names of variables: object-based ones only. */
 int workspace_symlink(struct workspace *ws, struct node *scope,
 		      struct span name, struct span text, struct object *ret);

@@ -534,3 +534,18 @@ int workspace_rename(struct workspace *ws, struct node *from,
 		r = workspace_check_graph(ws, from_name);
 	return r < 0 ? r : rename_any(&x);
 }
+
+bool workspace_goes_back(const struct workspace *ws, struct node *from,
+			 struct span from_name, struct node *to,
+			 struct span to_name, unsigned flags)
+{
+	CLEANUP(place_release) struct place a = { 0 };
+	CLEANUP(place_release) struct place b = { 0 };
+	const struct tree *t = catalog_tree(ws->catalog);
+
+	if (place_find(t, from, from_name, &a) < 0 ||
+	    place_find(t, to, to_name, &b) < 0 || workspace_is_sidecar(&a) ||
+	    workspace_is_sidecar(&b))
+		return false;
+	return flags & RENAME_EXCHANGE || !place_node(&b);
+}

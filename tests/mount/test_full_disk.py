@@ -1,14 +1,18 @@
 """A full disk: ENOSPC, one line, and the checkpoint as it was."""
 import os
+import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import disk
+import fixtures
 import mounts
 import sstable
 import tree
+from jobs import exchange
 from writing import save, sh
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="mounting a tmpfs needs root")
@@ -148,3 +152,27 @@ def test_a_value_that_does_not_fit_takes_no_space(shop, ext4):
     for _ in range(3):
         assert tree.error_of(tree.write, mount / "ckpt/big", bytes(1 << 20)) == "ENOSPC"
         assert mounts.wait_until(lambda: abs(free_bytes(ext4) - before) < 1 << 20, 3, 0.1)
+
+
+@pytest.mark.sanitized
+@pytest.mark.parametrize("name, prefix", [("v2_tf1_adam", "model.ckpt-5"), ("v1_tf1_adam", "model.ckpt-3")])
+def test_a_rename_that_cannot_be_stored_has_not_happened(shop, small, judge, name, prefix):
+    """With -o sync, mv says ENOSPC: the names are what they were, and stay so."""
+    for file in fixtures.FIXTURE_DIR.joinpath(name).iterdir():
+        shutil.copy(file, small)
+    prefix = small / prefix
+    look = Path.read_bytes if prefix.exists() else judge.load  # of V1, the file
+    before = look(prefix)
+    mount = shop.mount(small, "sync")
+    dense = mount / prefix.name / "dense"
+    kernel, bias = tree.read(dense / "kernel"), tree.read(dense / "bias")
+    filler = fill(small, 0)
+    assert tree.error_of(os.rename, dense / "kernel", dense / "new") == "ENOSPC"
+    assert tree.error_of(os.stat, dense / "new") == "ENOENT"
+    assert tree.error_of(exchange, dense / "kernel", dense / "bias") == "ENOSPC"
+    assert tree.error_of(os.rename, dense, dense.parent / "dense2") == "ENOSPC"
+    assert "new" not in os.listdir(dense)
+    assert [tree.read(dense / "kernel"), tree.read(dense / "bias")] == [kernel, bias]
+    filler.unlink()
+    mounts.run("--unmount", mount.point)
+    assert look(prefix) == before
