@@ -228,6 +228,7 @@ struct checkpoint_status {
 	unsigned open_writes, declarations, untyped, removals, uncommitted;
 	struct timespec last_commit; /* by this mount; zero if there was none */
 	uint64_t last_commit_bytes;
+	const char *last_failure; /* why `uncommitted` is not on disk; or NULL */
 };
 int checkpoint_status(struct checkpoint *cp, struct checkpoint_status *ret);
 /*

@@ -203,6 +203,7 @@ static void end_commit_locked(struct checkpoint *cp, struct attempt *a, int r)
 	cp->committing = false;
 	cp->in_flight = 0;
 	cp->failure = r;
+	cp->last_failure = a->report.outcome == COMMIT_VISIBLE ? 0 : r;
 	if (a->report.outcome == COMMIT_VISIBLE) {
 		end_visible_locked(cp, a, r);
 		return;
@@ -228,6 +229,7 @@ static int commit_locked(struct checkpoint *cp)
 
 	if (r < 0) {
 		cp->failure = r;
+		cp->last_failure = r;
 		/* Somebody else was there: what waits is to be kept. */
 		if (r == -ESTALE || r == -ENOENT)
 			(void)checkpoint_refresh_locked(cp);

@@ -63,6 +63,7 @@ struct checkpoint {
 	bool stale_told; /* of what is pending somebody was told that it is lost */
 	struct timespec last_commit;
 	uint64_t last_commit_bytes;
+	int last_failure; /* of the last commit; 0 if it did not fail */
 };
 
 /*

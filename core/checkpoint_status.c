@@ -1,4 +1,5 @@
 #include <pthread.h>
+#include <string.h>
 
 #include "core/bundle.h"
 #include "core/catalog.h"
@@ -91,6 +92,8 @@ int checkpoint_status(struct checkpoint *cp, struct checkpoint_status *ret)
 				   cp->in_flight);
 	s.last_commit = cp->last_commit;
 	s.last_commit_bytes = cp->last_commit_bytes;
+	if (s.uncommitted && cp->last_failure)
+		s.last_failure = strerrordesc_np(-cp->last_failure);
 	*ret = s;
 	return 0;
 }

@@ -133,6 +133,8 @@ static void put_counts(struct status *s, json_t *cp,
 	set_count(s, cp, "uncommitted", of->uncommitted);
 	set(s, cp, "last_commit", json_of_moment(of->last_commit));
 	set_count(s, cp, "last_commit_bytes", of->last_commit_bytes);
+	set(s, cp, "last_failure",
+	    of->last_failure ? json_string(of->last_failure) : json_null());
 }
 
 void status_add(struct status *s, const char *path,

@@ -34,10 +34,12 @@ struct mount_facts {
  *	   "bytes": 12, "dead_bytes": 0, "open_writes": 0, "declarations": 0,
  *	   "untyped": 1, "removals": 0, "uncommitted": 1,
  *	   "last_commit": "2026-11-21T12:00:00.123Z", "last_commit_bytes": 4,
+ *	   "last_failure": null,
  *	   "pending": {"open": [], "declared": [], "untyped": ["dense/new"],
  *	    "scratch": [], "removed": [], "refused": []}}]}
  *
- * `last_commit` is null before the first.  A path that is not UTF-8 has `\xHH` for
+ * `last_commit` is null before the first, `last_failure` unless the last commit failed
+ * and what it was for waits for another.  A path that is not UTF-8 has `\xHH` for
  * each of its bytes that is not ASCII.
  */
 struct status;

@@ -7,6 +7,7 @@
 #include "core/dtype.h"
 #include "core/entry_proto.h"
 #include "core/io.h"
+#include "core/log.h"
 #include "core/slice.h"
 #include "core/table_writer.h"
 #include "core/v1_encode.h"
@@ -305,6 +306,11 @@ static int copy_record(struct table_writer *w, struct span name,
 	uint64_t offset, n;
 	int r = v1_value_proto(entry_v1(p->entry), label, &fd, &offset, &n);
 
+	if (r == -EIO)
+		log_error("%s: as long as it cannot be read, nothing can be "
+			  "written to its file, whose values are all copied: "
+			  "give it another value, or remove it",
+			  label);
 	if (r == 0)
 		r = begin_record(w, name, p, n);
 	return r < 0 ? r : copy_file(w, fd, offset, n);

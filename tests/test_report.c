@@ -83,6 +83,7 @@ static void counts_and_what_waits_are_told(void **state)
 		.uncommitted = 8,
 		.last_commit = { 86400, 123999999 },
 		.last_commit_bytes = UINT64_MAX,
+		.last_failure = "No space left on device",
 	};
 
 	(void)state;
@@ -107,6 +108,7 @@ static void counts_and_what_waits_are_told(void **state)
 		      "      \"uncommitted\": 8,\n"
 		      "      \"last_commit\": \"1970-01-02T00:00:00.123Z\",\n"
 		      "      \"last_commit_bytes\": 9223372036854775807,\n"
+		      "      \"last_failure\": \"No space left on device\",\n"
 		      "      \"pending\": {\n"
 		      "        \"open\": [],\n"
 		      "        \"declared\": [],\n"

@@ -1,4 +1,5 @@
 """V1, where a commit is a new file: when it comes, what it leaves alone, who else writes it."""
+import errno
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import tensors
 import tree
 from jobs import array
 from mounts import wait_until
+from offline import path_of
 from tensors import Tensor
 
 QUIET = 5  # seconds until values are committed that nobody asked for
@@ -253,3 +255,32 @@ def test_what_a_crash_left_goes(shop, source):
     mount.unmount()
     assert disk.digest(source).keys() == {"c"}
     assert not mounts.mounted(mount.point)
+
+
+def test_a_damaged_value_that_stops_all_commits_is_named(shop, source):
+    """EIO at fsync; the log says which one and what to do, and so does the status. Then it goes."""
+    prefix = source / "big"
+    whole = bytearray(path_of("v1_big_blocks").read_bytes())
+    whole[len(whole) // 2] ^= 1
+    prefix.write_bytes(whole)
+    mount = shop.mount(source)
+    old = {n: tree.read(mount / "big" / n) for n in "abc"}
+    mount.mark()
+    with open(mount / "big/a", "r+b") as f:
+        f.write(old["a"][::-1])
+        f.flush()
+        with pytest.raises(OSError) as met:
+            os.fsync(f.fileno())
+        assert met.value.errno == errno.EIO
+    lines = mount.news(1, expect=3)
+    assert any("d: as long as" in x and "another value, or remove it" in x for x in lines), lines
+    told, = (c for c in json.loads(tree.read(mount / ".weightfs/status"))["checkpoints"]
+             if c["path"] == "big")
+    assert (told["uncommitted"], told["last_failure"]) == (1, "Input/output error")
+    assert prefix.read_bytes() == whole
+    os.unlink(mount / "big/d")
+    mount.unmount()
+    found = stored(prefix)
+    assert found.keys() == {b"a", b"b", b"c", b"e"}
+    assert found[b"a"].value == old["a"][::-1]
+    assert [found[n].value for n in (b"b", b"c")] == [old["b"], old["c"]]
