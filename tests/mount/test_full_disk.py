@@ -155,7 +155,8 @@ def test_a_value_that_does_not_fit_takes_no_space(shop, ext4):
 
 
 @pytest.mark.sanitized
-@pytest.mark.parametrize("name, prefix", [("v2_tf1_adam", "model.ckpt-5"), ("v1_tf1_adam", "model.ckpt-3")])
+@pytest.mark.parametrize("name, prefix", [("v2_tf1_adam", "model.ckpt-5"),
+                                          ("v1_tf1_adam", "model.ckpt-3")])
 def test_a_rename_that_cannot_be_stored_has_not_happened(shop, small, judge, name, prefix):
     """With -o sync, mv says ENOSPC: the names are what they were, and stay so."""
     for file in fixtures.FIXTURE_DIR.joinpath(name).iterdir():
