@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "core/checkpoint.h"
+#include "core/checkpoint_config.h"
 #include "core/cleanup.h"
 #include "core/dtype.h"
 #include "core/graph.h"

@@ -312,13 +312,6 @@ bool checkpoint_loaded(struct checkpoint *cp)
 
 /* --- names --------------------------------------------------------------- */
 
-void object_release(struct object *o)
-{
-	node_unref(o->node);
-	variable_unref(o->variable);
-	*o = (struct object){ 0 };
-}
-
 int checkpoint_look_locked(struct checkpoint *cp)
 {
 	return catalog_bundle(cp->catalog) ? 0 : checkpoint_refresh_locked(cp);

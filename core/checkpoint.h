@@ -25,34 +25,16 @@
 #include <sys/types.h>
 
 #include "core/attributes.h"
+#include "core/checkpoint_config.h"
 #include "core/cleanup.h"
-#include "core/cuts.h"
 #include "core/name.h"
+#include "core/object.h"
 #include "core/tree.h"
 #include "core/value.h"
 #include "core/variable.h"
 
 struct checkpoint;
 struct dir;
-
-/* What all checkpoints of a mount have in common. */
-struct checkpoint_config {
-	bool raw;    /* show object-based ones by their literal keys, too */
-	bool verify; /* checksums of what is read */
-	bool manual; /* only checkpoint_commit_now() commits */
-	bool sync;   /* changes are durable when the call that made them ends */
-	bool force;  /* variables may come and go in a SavedModel, too */
-	unsigned grace; /* seconds for which replaced bytes are kept */
-	uint64_t (*next_id)(void *arg); /* numbers for nodes and variables */
-	tree_observer *observer;        /* of names */
-	/*
-	 * See that checkpoint_commit_background() is called when so many milliseconds
-	 * have passed, and checkpoint_finish() in the end.
-	 */
-	void (*dirty)(void *arg, struct checkpoint *cp, unsigned delay_ms);
-	void *arg;
-	struct cuts *cuts; /* of names that are too long; borrowed */
-};
 
 /* Where a checkpoint is, and what it is like. */
 struct checkpoint_place {
@@ -89,15 +71,6 @@ bool checkpoint_loaded(struct checkpoint *cp);
 void checkpoint_set_made(struct checkpoint *cp);
 
 struct node *checkpoint_root(struct checkpoint *cp);
-
-/* What has a name: a node, and with it, for the first three, a variable. */
-struct object {
-	enum facet facet;
-	struct node *node;         /* counted; of scopes and links */
-	struct variable *variable; /* counted; of the others */
-	bool brief; /* may be gone in a moment: to be looked up each time */
-};
-void object_release(struct object *o);
 
 /*
  * -ENOENT if nothing has the name; -EAGAIN if that may change in a moment, or the

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
-#include "core/scan.h"
+#include "core/scan_name.h"
 #include "core/shard.h"
 
 #define MARK_MAX (16 << 20)

@@ -13,7 +13,7 @@
 #include "core/compact_mark.h"
 #include "core/io.h"
 #include "core/log.h"
-#include "core/scan.h"
+#include "core/scan_name.h"
 #include "core/shard.h"
 
 /*

@@ -15,7 +15,7 @@
 #include "core/files.h"
 #include "core/io.h"
 #include "core/log.h"
-#include "core/scan.h"
+#include "core/scan_name.h"
 #include "core/shard.h"
 #include "core/v1_writer.h"
 

@@ -14,7 +14,7 @@
 #include "core/coding.h"
 #include "core/io.h"
 #include "core/log.h"
-#include "core/scan.h"
+#include "core/scan_name.h"
 #include "core/state_edit.h"
 
 #define INDEX ".index"

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/name.h"
 #include "core/scan.h"
+#include "core/scan_name.h"
 #include "core/state_edit.h"
 
 static bool is_temporary(struct span name)

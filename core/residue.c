@@ -12,7 +12,7 @@
 #include "core/compact.h"
 #include "core/io.h"
 #include "core/log.h"
-#include "core/scan.h"
+#include "core/scan_name.h"
 #include "core/state.h"
 #include "core/v1.h"
 

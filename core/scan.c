@@ -13,6 +13,7 @@
 #include "core/cleanup.h"
 #include "core/explain.h"
 #include "core/name.h"
+#include "core/scan_name.h"
 #include "core/state.h"
 
 #define INDEX         ".index"

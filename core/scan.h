@@ -10,10 +10,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/io.h"
-#include "core/store.h"
+#include "core/item_kind.h"
 
+/* What the link to the latest checkpoint is called. */
 #define NAME_LATEST "latest"
 
 struct found {
@@ -42,7 +44,10 @@ struct scan {
 	bool bad_state;
 };
 
-/* `root` says that it is the top of the source, where `.weightfs` is ours. */
+/*
+ * `root` says that it is the top of the source, where `.weightfs` is ours.  0, or what
+ * reading the directory says.
+ */
 int scan_directory(int dirfd, bool root, struct scan *ret);
 void scan_release(struct scan *s);
 
@@ -50,16 +55,6 @@ void scan_release(struct scan *s);
 size_t scan_find(const struct scan *s, const char *name);
 /* Forgets what is at this place. */
 void scan_drop(struct scan *s, size_t at);
-
-/*
- * Whether files of this name are those of a checkpoint as it lies on disk, or stand beside
- * one (`checkpoint`, P.index, P.meta, events, saved_model.pb): no variable is called so.
- */
-bool scan_beside_checkpoint(struct span name);
-/* The length of `text` without `-NNNNN-of-MMMMM`; 0 if it does not end so. */
-size_t scan_stem(const char *text);
-/* The length of P in `P.data-NNNNN-of-MMMMM`; 0 if it is no such name. */
-size_t scan_shard_prefix(const char *text);
 
 /*
  * What changes when the outcome of a scan may change.  A directory that changed a

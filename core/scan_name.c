@@ -1,10 +1,10 @@
-/* Names that the files of checkpoints have: see scan.h. */
+#include "core/scan_name.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/cleanup.h"
-#include "core/scan.h"
 #include "core/state.h"
 
 #define INDEX ".index"

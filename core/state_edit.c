@@ -11,7 +11,7 @@
 #include "core/cleanup.h"
 #include "core/io.h"
 #include "core/log.h"
-#include "core/scan.h"
+#include "core/scan_name.h"
 #include "core/state.h"
 
 #define ATTEMPTS 10

@@ -19,18 +19,11 @@
 #include "core/checkpoint.h"
 #include "core/cleanup.h"
 #include "core/coding.h"
+#include "core/item_kind.h"
 
 struct store;
 struct folder;
 struct item;
-
-enum item_kind {
-	ITEM_FOLDER,
-	ITEM_CHECKPOINT,
-	ITEM_FILE,    /* anything that is none of the others */
-	ITEM_SYMLINK, /* as it stands in the source */
-	ITEM_LATEST,  /* the link to what the state file names */
-};
 
 struct store_config {
 	struct checkpoint_config checkpoint;

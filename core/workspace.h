@@ -24,8 +24,10 @@
  */
 #pragma once
 
+#include "core/attributes.h"
 #include "core/catalog.h"
-#include "core/checkpoint.h"
+#include "core/checkpoint_config.h"
+#include "core/object.h"
 #include "core/pending.h"
 #include "core/place.h"
 

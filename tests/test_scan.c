@@ -1,5 +1,6 @@
 /* core/scan: what the names of a directory stand for. */
 #include "core/scan.h"
+#include "core/scan_name.h"
 #include "tests/support.h"
 
 static const char *const pair[][2] = { { "a", "one" } };
