@@ -105,11 +105,6 @@ bool node_dead(const struct node *n)
 	return n->dead;
 }
 
-size_t node_children(const struct node *n)
-{
-	return n->n_children;
-}
-
 void node_put_name(const struct node *n, struct buf *out)
 {
 	buf_put(out, n->name.data, n->name.len);

@@ -279,7 +279,7 @@ static int build(struct objects *o)
 	return err ? err : find_paths(o);
 }
 
-static int parse(struct span bytes, struct objects **ret)
+int objects_parse(struct span bytes, struct objects **ret)
 {
 	CLEANUP(objects_freep) struct objects *o = calloc(1, sizeof(*o));
 	int err;
@@ -292,19 +292,6 @@ static int parse(struct span bytes, struct objects **ret)
 	if (!err)
 		*ret = STEAL(o);
 	return err;
-}
-
-int objects_parse(struct span bytes, struct objects **ret)
-{
-	return parse(bytes, ret);
-}
-
-int objects_new(struct objects **ret)
-{
-	/* One node, in which it says that there may be no values below. */
-	static const uint8_t root[] = { 0x0a, 0x02, 0x2a, 0x00 };
-
-	return parse((struct span){ root, sizeof(root) }, ret);
 }
 
 bool objects_changed(const struct objects *o)
@@ -322,11 +309,6 @@ void objects_settle(struct objects *o)
 size_t objects_count(const struct objects *o)
 {
 	return o->nodes.n;
-}
-
-bool objects_reached(const struct objects *o, size_t id)
-{
-	return objects_node(o, id)->reached;
 }
 
 const struct objects_edge *objects_next_child(

@@ -56,8 +56,6 @@ struct objects;
  * was.
  */
 int objects_parse(struct span bytes, struct objects **ret);
-/* A graph of one object, the root. */
-int objects_new(struct objects **ret);
 void objects_free(struct objects *o);
 DEFINE_CLEANUP(struct objects, objects_free)
 
@@ -67,8 +65,7 @@ DEFINE_CLEANUP(struct objects, objects_free)
  */
 int objects_encode(struct objects *o, struct buf *out);
 
-/* Whether something was changed since objects_parse(), objects_new() or the last
- * objects_settle(). */
+/* Whether something was changed since objects_parse() or the last objects_settle(). */
 bool objects_changed(const struct objects *o);
 void objects_settle(struct objects *o);
 
@@ -90,8 +87,6 @@ struct objects_slot {
 
 /* How many objects there are, empty nodes included. */
 size_t objects_count(const struct objects *o);
-/* Whether edges and slots led to it when the graph was read or last tidied. */
-bool objects_reached(const struct objects *o, size_t id);
 
 /*
  * The edges that leave an object, in order, and those that lead to it: the one after

@@ -298,31 +298,6 @@ static int find_handle(const struct table *t, struct span key,
 	return get_handle(t, value, ret);
 }
 
-int table_get(const struct table *t, struct span key, struct buf *ret)
-{
-	CLEANUP(block_release) struct block block = { 0 };
-	CLEANUP(block_iter_release) struct block_iter it = { 0 };
-	struct block_handle handle;
-	struct span found, value;
-	int r;
-
-	r = find_handle(t, key, &handle);
-	if (r == 0)
-		r = read_block(t, handle, &block);
-	if (r < 0)
-		return r;
-
-	block_iter_init(&it, &block);
-	r = block_iter_seek(&it, key, &found, &value);
-	if (r < 0)
-		return checked_step(t, handle.offset, r);
-	if (r == 0 || !span_equal(found, key))
-		return -ENOENT;
-
-	buf_put(ret, value.data, value.len);
-	return buf_error(ret);
-}
-
 /* --- values that are not held in memory ------------------------------------- */
 
 /* Unpacks the block at `at` into `*ret_fd`: `at` is then where it lies in that. */

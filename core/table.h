@@ -52,12 +52,6 @@ int table_iter_next(struct table_iter *it, struct span *ret_key,
 		    struct span *ret_value);
 
 /*
- * The value of `key` into `ret` (appended), reading one data block: 0, -ENOENT, or
- * -EIO after a log line.
- */
-int table_get(const struct table *t, struct span key, struct buf *ret);
-
-/*
  * Where the value of `key` lies, for values that are too large to be held: its block is
  * checked and looked through as it is read.  A raw block answers with a stretch of the
  * file itself, and `*ret_fd` is -1.  A compressed one is unpacked into a file that

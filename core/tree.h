@@ -166,7 +166,6 @@ struct variable *node_variable(const struct node *n);
 /* NULL for the root, and for what has gone. */
 struct node *node_parent(const struct node *n);
 bool node_dead(const struct node *n);
-size_t node_children(const struct node *n); /* of a scope, ghosts among them */
 
 /*
  * The nodes that have the variable, ghosts among them, the latest first: the one after

@@ -6,6 +6,7 @@
 
 #include "core/cleanup.h"
 #include "core/objects.h"
+#include "core/objects_inside.h"
 #include "tests/graph_support.h"
 
 #define VALUE "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -131,6 +132,21 @@ static inline struct objects *parse(struct buf *graph)
 	return o;
 }
 
+/* A graph of one object, the root. */
+static inline struct objects *make_root(void)
+{
+	struct buf graph = { 0 };
+
+	put_spec(&graph, &(struct spec){ 0 });
+	return parse(&graph);
+}
+
+/* Whether edges and slots led to it when the graph was read or last tidied. */
+static inline bool is_reached(const struct objects *o, size_t id)
+{
+	return objects_node(o, id)->reached;
+}
+
 static inline struct objects *make(const struct spec *nodes, size_t n)
 {
 	struct buf graph = { 0 };
@@ -196,7 +212,7 @@ static inline void assert_placed(const struct objects *o)
 
 		if (!objects_key(o, i, &is))
 			continue;
-		assert_true(objects_reached(o, i));
+		assert_true(is_reached(o, i));
 		assert_int_equal(objects_make_key(o, i, OBJECTS_VALUE, &key),
 				 0);
 		assert_true(span_equal(buf_span(&key), is));

@@ -111,12 +111,11 @@ static void key_that_another_has_too_is_not_removed(void **state)
 
 static void too_deep_for_a_path_keeps_its_key(void **state)
 {
-	CLEANUP(objects_freep) struct objects *o = NULL;
+	CLEANUP(objects_freep) struct objects *o = make_root();
 	CLEANUP(buf_release) struct buf key = { 0 };
 	size_t at = OBJECTS_ROOT;
 
 	(void)state;
-	assert_int_equal(objects_new(&o), 0);
 	for (int i = 0; i < OBJECTS_MAX_DEPTH + 2; i++) {
 		if (i == OBJECTS_MAX_DEPTH)
 			set_value(o, at);
@@ -187,7 +186,7 @@ static void edit_at_random(struct objects *o, uint64_t *seed)
 
 	(void)snprintf(a, sizeof(a), "%d", (int)(next_random(seed) % 4));
 	(void)snprintf(b, sizeof(b), "%d", (int)(next_random(seed) % 4));
-	if (!objects_reached(o, x) || !objects_reached(o, y))
+	if (!is_reached(o, x) || !is_reached(o, y))
 		return;
 	switch (next_random(seed) % 9) {
 	case 0:
@@ -225,7 +224,7 @@ static void give_values(struct objects *o, uint64_t *seed)
 	for (size_t i = 1; i < objects_count(o); i++) {
 		struct span key;
 
-		if (objects_reached(o, i) && !objects_key(o, i, &key) &&
+		if (is_reached(o, i) && !objects_key(o, i, &key) &&
 		    next_random(seed) % 2)
 			set_value(o, i);
 	}
@@ -240,9 +239,8 @@ static void assert_same_as_read_anew(struct objects *o)
 	assert_int_equal(objects_encode(o, &bytes), 0);
 	assert_int_equal(objects_parse(buf_span(&bytes), &again), 0);
 	for (size_t i = 0; i < objects_count(o); i++) {
-		assert_int_equal(objects_reached(o, i),
-				 objects_reached(again, i));
-		if (objects_reached(o, i))
+		assert_int_equal(is_reached(o, i), is_reached(again, i));
+		if (is_reached(o, i))
 			continue;
 		assert_null(objects_next_child(o, i, NULL));
 		assert_null(objects_next_slot_for(o, i, NULL));
@@ -255,9 +253,8 @@ static void random_edits_keep_keys_and_paths_together(void **state)
 
 	(void)state;
 	for (int round = 0; round < 300; round++) {
-		CLEANUP(objects_freep) struct objects *o = NULL;
+		CLEANUP(objects_freep) struct objects *o = make_root();
 
-		assert_int_equal(objects_new(&o), 0);
 		for (int batch = 0; batch < 60; batch++) {
 			for (int i = 0; i < batch % 5 + 1; i++)
 				edit_at_random(o, &seed);
@@ -287,13 +284,12 @@ static void name_of(int i, char ret[16])
 
 static void many_edits_take_no_long_time(void **state)
 {
-	CLEANUP(objects_freep) struct objects *o = NULL;
+	CLEANUP(objects_freep) struct objects *o = make_root();
 	double start = seconds();
 	char a[16], b[16];
 	size_t dir, v;
 
 	(void)state;
-	assert_int_equal(objects_new(&o), 0);
 	assert_int_equal(add(o, 0, "dir", &dir), 0);
 	for (int i = 0; i < MANY; i++) {
 		name_of(i, a);

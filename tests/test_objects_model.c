@@ -131,8 +131,8 @@ static void slots_go_with_their_optimizer(void **state)
 			"4: = net/a" VALUE "\n"
 			"5: = net/b" VALUE "\n"
 			"6:\n7:\n8:\n");
-	assert_false(objects_reached(o, 2));
-	assert_true(objects_reached(o, 4));
+	assert_false(is_reached(o, 2));
+	assert_true(is_reached(o, 4));
 }
 
 static void keys_trade_places(void **state)
@@ -258,12 +258,11 @@ static void lists_are_not_numbered_anew(void **state)
 
 static void variable_can_be_made_in_a_new_graph(void **state)
 {
-	CLEANUP(objects_freep) struct objects *o = NULL;
+	CLEANUP(objects_freep) struct objects *o = make_root();
 	CLEANUP(buf_release) struct buf key = { 0 };
 	size_t dir, v;
 
 	(void)state;
-	assert_int_equal(objects_new(&o), 0);
 	assert_false(objects_changed(o));
 	assert_int_equal(add(o, OBJECTS_ROOT, "", &dir), 0);
 	assert_int_equal(add(o, dir, ".z", &v), 0);
@@ -278,11 +277,10 @@ static void variable_can_be_made_in_a_new_graph(void **state)
 
 static void full_name_stays_when_its_variable_moves(void **state)
 {
-	CLEANUP(objects_freep) struct objects *o = NULL;
+	CLEANUP(objects_freep) struct objects *o = make_root();
 	size_t v;
 
 	(void)state;
-	assert_int_equal(objects_new(&o), 0);
 	assert_int_equal(add(o, OBJECTS_ROOT, "v", &v), 0);
 	assert_int_equal(objects_set_value(o, v, span_of("v" VALUE),
 					   span_of("full/v")),
@@ -329,7 +327,7 @@ static void what_was_not_reached_before_is_left_alone(void **state)
 	CLEANUP(objects_freep) struct objects *o = MAKE(nodes);
 
 	(void)state;
-	assert_false(objects_reached(o, 2));
+	assert_false(is_reached(o, 2));
 	assert_int_equal(drop(o, 0, "v"), 0);
 	assert_tidied(o, "-1 v" VALUE "\n");
 	assert_graph(o, "0:\n1:\n"
@@ -337,7 +335,7 @@ static void what_was_not_reached_before_is_left_alone(void **state)
 			"3: = elsewhere\n");
 	assert_int_equal(put_link(o, 0, "found", 2), 0);
 	assert_tidied(o, "");
-	assert_true(objects_reached(o, 3));
+	assert_true(is_reached(o, 3));
 	assert_int_equal(drop(o, 0, "found"), 0);
 	assert_tidied(o, "-2 lost" VALUE "\n-3 elsewhere\n");
 }

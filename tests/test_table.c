@@ -13,6 +13,7 @@
 #include "core/crc32c.h"
 #include "core/log.h"
 #include "core/table.h"
+#include "tests/table_support.h"
 #include "tests/test.h"
 
 #define SPAN(s) ((struct span){ (const uint8_t *)(s), sizeof(s) - 1 })
@@ -216,19 +217,20 @@ static void assert_keys(const struct maker *m, const char *keys, int error)
 	assert_true(span_equal(buf_span(&found), buf_span(&expected)));
 }
 
-static void assert_value(const struct table *t, const char *key)
+static void assert_value(const struct table *t, int fd, const char *key)
 {
 	CLEANUP(buf_release) struct buf value = { 0 };
 
-	assert_int_equal(table_get(t, span_of(key), &value), 0);
+	assert_int_equal(table_value(t, fd, span_of(key), &value), 0);
 	assert_true(span_equal(buf_span(&value), span_of(key)));
 }
 
-static void assert_no_value(const struct table *t, const char *key, int error)
+static void assert_no_value(const struct table *t, int fd, const char *key,
+			    int error)
 {
 	CLEANUP(buf_release) struct buf value = { 0 };
 
-	assert_int_equal(table_get(t, span_of(key), &value), error);
+	assert_int_equal(table_value(t, fd, span_of(key), &value), error);
 	assert_int_equal(value.len, 0);
 }
 
@@ -357,7 +359,7 @@ static void table_without_blocks_is_empty(void **state)
 	finish(&m);
 	assert_keys(&m, "", 0);
 	assert_int_equal(open_made(&m, &fd, &t), 0);
-	assert_no_value(t, "a", -ENOENT);
+	assert_no_value(t, fd, "a", -ENOENT);
 }
 
 static void values_are_found_by_key(void **state)
@@ -377,9 +379,9 @@ static void values_are_found_by_key(void **state)
 
 	assert_int_equal(open_made(&m, &fd, &t), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(present); i++)
-		assert_value(t, present[i]);
+		assert_value(t, fd, present[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(absent); i++)
-		assert_no_value(t, absent[i], -ENOENT);
+		assert_no_value(t, fd, absent[i], -ENOENT);
 	assert_int_equal(lines_logged, 0);
 }
 
@@ -395,8 +397,8 @@ static void value_is_appended(void **state)
 	add_block(&m, "ab");
 	finish(&m);
 	assert_int_equal(open_made(&m, &fd, &t), 0);
-	assert_int_equal(table_get(t, SPAN("b"), &values), 0);
-	assert_int_equal(table_get(t, SPAN("a"), &values), 0);
+	assert_int_equal(table_value(t, fd, SPAN("b"), &values), 0);
+	assert_int_equal(table_value(t, fd, SPAN("a"), &values), 0);
 	assert_true(span_equal(buf_span(&values), SPAN("ba")));
 }
 
@@ -488,9 +490,9 @@ static void assert_middle_damaged(const struct maker *m, const char *line)
 	assert_logged(line);
 
 	assert_int_equal(open_made(m, &fd, &t), 0);
-	assert_value(t, "b");
-	assert_value(t, "e");
-	assert_no_value(t, "c", -EIO);
+	assert_value(t, fd, "b");
+	assert_value(t, fd, "e");
+	assert_no_value(t, fd, "c", -EIO);
 	assert_logged(line);
 }
 
@@ -509,7 +511,7 @@ static void block_outside_the_file_is_damage(void **state)
 
 		make_with_middle(&m, handles[i]);
 		assert_int_equal(open_made(&m, &fd, &t), 0);
-		assert_no_value(t, "c", -EIO);
+		assert_no_value(t, fd, "c", -EIO);
 		assert_int_equal(lines_logged, 1);
 		assert_non_null(strstr(last_line, "block outside the file"));
 		(void)forget_lines(NULL);
@@ -558,8 +560,8 @@ static void reading_goes_on_after_a_damaged_entry(void **state)
 	assert_logged("made: damaged at byte 23: "
 		      "block with an entry that does not fit into it");
 	assert_int_equal(open_made(&m, &fd, &t), 0);
-	assert_value(t, "c");
-	assert_no_value(t, "d", -EIO);
+	assert_value(t, fd, "c");
+	assert_no_value(t, fd, "d", -EIO);
 	assert_int_equal(lines_logged, 1);
 }
 
@@ -651,7 +653,7 @@ static void file_cut_while_open_is_damage(void **state)
 	finish(&m);
 	assert_int_equal(open_made(&m, &fd, &t), 0);
 	assert_int_equal(ftruncate(fd, 10), 0);
-	assert_no_value(t, "a", -EIO);
+	assert_no_value(t, fd, "a", -EIO);
 	assert_int_equal(lines_logged, 1);
 }
 
@@ -690,7 +692,7 @@ static void read_fixture(const char *path)
 
 		if (n >= 50 && n % 50 != 0)
 			continue;
-		assert_int_equal(table_get(t, key, &found), 0);
+		assert_int_equal(table_value(t, fd, key, &found), 0);
 		assert_true(span_equal(buf_span(&found), value));
 	}
 	assert_int_equal(r, 0);

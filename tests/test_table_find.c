@@ -1,33 +1,14 @@
-/* core/table: table_find() answers as table_get() does, and holds no block. */
+/* core/table: table_find() answers as an iterator does, and holds no block. */
 #include "core/io.h"
 #include "core/table.h"
 #include "tests/support.h"
-
-static int spool(const void *arg, uint64_t n)
-{
-	(void)arg;
-	(void)n;
-	return io_memory();
-}
+#include "tests/table_support.h"
 
 static int no_spool(const void *arg, uint64_t n)
 {
 	(void)arg;
 	(void)n;
 	return -ENOSPC;
-}
-
-static int find(const struct table *t, int fd, struct span key, struct buf *ret)
-{
-	CLEANUP(close_fd) int unpacked = -1;
-	struct stretch at;
-	int r = table_find(t, key, spool, NULL, &unpacked, &at);
-
-	if (r < 0)
-		return r;
-	buf_put_zeros(ret, at.size);
-	return io_read_at(unpacked < 0 ? fd : unpacked, ret->data, ret->len,
-			  at.offset);
 }
 
 /* Every key of the file, and one that lies right behind it. */
@@ -46,11 +27,11 @@ static void assert_agrees(const char *path)
 		CLEANUP(buf_release) struct buf behind = { 0 };
 		CLEANUP(buf_release) struct buf none = { 0 };
 
-		assert_int_equal(find(t, fd, key, &found), 0);
+		assert_int_equal(table_value(t, fd, key, &found), 0);
 		assert_true(span_equal(buf_span(&found), value));
 		buf_put(&behind, key.data, key.len);
 		buf_put(&behind, "\0!", 2);
-		assert_int_equal(find(t, fd, buf_span(&behind), &none),
+		assert_int_equal(table_value(t, fd, buf_span(&behind), &none),
 				 -ENOENT);
 	}
 	assert_true(n > 1);
@@ -102,14 +83,14 @@ static void long_keys_are_told_apart(void **state)
 	assert_int_equal(table_open(fd, "t", &t), 0);
 	for (*last = 1; *last < 40; ++*last) {
 		CLEANUP(buf_release) struct buf found = { 0 };
-		int r = find(t, fd, buf_span(&key), &found);
+		int r = table_value(t, fd, buf_span(&key), &found);
 
 		assert_int_equal(r, *last % 2 ? 0 : -ENOENT);
 		if (r == 0)
 			assert_int_equal(found.data[0], *last);
 	}
 	key.len--;
-	assert_int_equal(find(t, fd, buf_span(&key), &none), -ENOENT);
+	assert_int_equal(table_value(t, fd, buf_span(&key), &none), -ENOENT);
 }
 
 static void want_of_room_is_no_damage(void **state)

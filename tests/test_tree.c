@@ -27,7 +27,7 @@ static void nodes_are_found_by_name(void **state)
 	assert_path(f.root, "");
 	assert_ptr_equal(node_variable(kernel), v);
 	assert_ptr_equal(node_parent(kernel), dense);
-	assert_int_equal(node_children(dense), 1);
+	assert_int_equal(count_children(dense), 1);
 	assert_int_equal(variable_links(v), 1);
 }
 
@@ -118,7 +118,7 @@ static void long_names_are_cut_and_found(void **state)
 	next_state(&f);
 	assert_ptr_equal(put(&f, f.root, a, v), first);
 	tree_end(f.tree);
-	assert_true(node_children(f.root) == 1);
+	assert_true(count_children(f.root) == 1);
 }
 
 /* --- .d ------------------------------------------------------------------- */
@@ -272,7 +272,7 @@ static void what_is_not_put_again_goes(void **state)
 	assert_names(f.root, "y ");
 	assert_true(node_dead(a) && node_dead(b) && node_dead(x));
 	assert_null(node_parent(x));
-	assert_int_equal(node_children(a), 0);
+	assert_int_equal(count_children(a), 0);
 	assert_int_equal(variable_links(v), 1);
 	node_unref(a);
 	node_unref(b);
@@ -292,7 +292,7 @@ static void deep_trees_are_swept_without_a_stack(void **state)
 		at = scope(&f, at, "a");
 	next_state(&f);
 	tree_end(f.tree);
-	assert_int_equal(node_children(f.root), 0);
+	assert_int_equal(count_children(f.root), 0);
 }
 
 static void places_are_never_given_twice(void **state)

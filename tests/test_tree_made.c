@@ -193,7 +193,7 @@ static void ghost_is_found_and_not_there(void **state)
 	assert_ptr_equal(tree_find_variable(f.tree, s, span_of("x")), n);
 	assert_ptr_equal(tree_find_key(f.tree, span_of("s/x")), n);
 	assert_true(node_empty(s));
-	assert_int_equal(node_children(s), 1);
+	assert_int_equal(count_children(s), 1);
 	node_set_since(n, 77);
 	assert_int_equal(node_since(n), 77);
 }
@@ -260,7 +260,7 @@ static void ghosts_go_with_the_next_state_and_with_their_scope(void **state)
 	next_state(&f);
 	tree_end(f.tree);
 	assert_null(tree_find_variable(f.tree, f.root, span_of("y")));
-	assert_int_equal(node_children(f.root), 0);
+	assert_int_equal(count_children(f.root), 0);
 	node_unref(s);
 	node_unref(n);
 }

@@ -17,6 +17,7 @@
 #include "core/table.h"
 #include "core/v1.h"
 #include "core/v1_writer.h"
+#include "tests/table_support.h"
 #include "tests/test.h"
 
 #define SPAN(s) ((struct span){ (const uint8_t *)(s), sizeof(s) - 1 })
@@ -82,7 +83,7 @@ static struct span written(struct scene *s, struct span key, struct buf *ret)
 	assert_int_equal(ftruncate(s->fd, 0), 0);
 	assert_int_equal(v1_write(s->fd, s->entries, s->n), 0);
 	assert_int_equal(table_open(s->fd, "made", &t), 0);
-	assert_int_equal(table_get(t, key, ret), 0);
+	assert_int_equal(table_value(t, s->fd, key, ret), 0);
 	return buf_span(ret);
 }
 

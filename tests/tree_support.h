@@ -94,6 +94,17 @@ static inline void assert_told(struct forest *f, const char *want)
 	buf_release(&f->told);
 }
 
+/* Of a scope, ghosts among them. */
+static inline size_t count_children(const struct node *n)
+{
+	uint64_t place = 0;
+	size_t count = 0;
+
+	for (; node_child_at(n, place, &place); place++)
+		count++;
+	return count;
+}
+
 /* The names in a scope, in order, each followed by a blank. */
 static inline void assert_names(const struct node *n, const char *want)
 {
