@@ -54,7 +54,7 @@ void check_say(struct check *c, const struct check_finding *f)
 	c->watch->found(c->watch->arg, f);
 }
 
-/* Of an entry and its bytes. */
+/* Of an entry and its bytes; `fault`, or else only a note. */
 static void say_of(struct check *c, const struct job *j, bool fault,
 		   const char *what)
 {
@@ -71,6 +71,16 @@ static void say_of(struct check *c, const struct job *j, bool fault,
 			     .size = s ? entry_size(e) : 0,
 			     .what = what,
 		     });
+}
+
+static void fault_of(struct check *c, const struct job *j, const char *what)
+{
+	say_of(c, j, true, what);
+}
+
+static void note_of(struct check *c, const struct job *j, const char *what)
+{
+	say_of(c, j, false, what);
 }
 
 /* --- values ---------------------------------------------------------------- */
@@ -171,7 +181,7 @@ static void do_jobs(struct jobs *jobs, size_t from, size_t to)
 		struct job *j = &jobs->all[jobs->told++];
 
 		if (j->fault)
-			say_of(jobs->check, j, true, j->fault);
+			fault_of(jobs->check, j, j->fault);
 	}
 }
 
@@ -248,8 +258,8 @@ static void check_places(struct check *c, struct jobs *jobs)
 			named = 0;
 		}
 		if (!same && entry_size(e) && entry_offset(e) < end)
-			say_of(c, &jobs->all[i], false,
-			       "it overlaps another variable");
+			note_of(c, &jobs->all[i],
+				"it overlaps another variable");
 		if (!same)
 			jobs->bytes += entry_size(e);
 		if (to > end) {
@@ -271,7 +281,7 @@ static void check_entry(struct check *c, const struct job *j, struct jobs *jobs)
 	const char *fault;
 
 	if (entry_access(j->entry, &fault) < 0)
-		say_of(c, j, true, fault);
+		fault_of(c, j, fault);
 	else
 		jobs->all[jobs->n++] = *j;
 }
@@ -291,7 +301,7 @@ static void check_slices(struct check *c, struct entry *e, struct jobs *jobs)
 			continue;
 		}
 		if (entry_dtype(j.entry) != entry_dtype(e))
-			say_of(c, &j, true, "it has another dtype");
+			fault_of(c, &j, "it has another dtype");
 		elements += entry_elements(j.entry);
 		check_entry(c, &j, jobs);
 	}
@@ -299,13 +309,13 @@ static void check_slices(struct check *c, struct entry *e, struct jobs *jobs)
 		(void)snprintf(what, sizeof(what),
 			       "%zu of its %zu slices are not in the index",
 			       missing, entry_slices(e));
-		say_of(c, &whole, true, what);
+		fault_of(c, &whole, what);
 	} else if (elements < entry_elements(e)) {
 		(void)snprintf(what, sizeof(what),
 			       "%" PRIu64 " of its %" PRIu64
 			       " elements are in no slice",
 			       entry_elements(e) - elements, entry_elements(e));
-		say_of(c, &whole, false, what);
+		note_of(c, &whole, what);
 	}
 }
 
@@ -318,7 +328,7 @@ static void check_variable(struct check *c, struct entry *e, struct jobs *jobs)
 		return;
 	}
 	if (slice_is_key(entry_key(e)))
-		say_of(c, &j, false, "it is a slice that no variable has");
+		note_of(c, &j, "it is a slice that no variable has");
 	check_entry(c, &j, jobs);
 }
 

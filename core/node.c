@@ -105,6 +105,11 @@ bool node_dead(const struct node *n)
 	return n->dead;
 }
 
+enum tree_side node_side(const struct node *n)
+{
+	return n->kind == NODE_SCOPE ? TREE_SCOPE : TREE_FILE;
+}
+
 void node_put_name(const struct node *n, struct buf *out)
 {
 	buf_put(out, n->name.data, n->name.len);

@@ -33,11 +33,11 @@ static struct node *node_new(struct tree *t, enum node_kind kind,
  * Scopes are found apart from what is no scope: so NAME and NAME.d have one name.
  * FNV-1a, seeded.
  */
-size_t tree_bucket(const struct tree *t, const struct node *parent, bool scope,
-		   struct span name)
+size_t tree_bucket(const struct tree *t, const struct node *parent,
+		   enum tree_side side, struct span name)
 {
 	uint64_t h = UINT64_C(0xcbf29ce484222325) ^ t->seed ^ parent->id ^
-		     (scope ? UINT64_C(1) << 63 : 0);
+		     (side == TREE_SCOPE ? UINT64_C(1) << 63 : 0);
 
 	for (size_t i = 0; i < name.len; i++)
 		h = (h ^ name.data[i]) * UINT64_C(0x100000001b3);
@@ -46,12 +46,11 @@ size_t tree_bucket(const struct tree *t, const struct node *parent, bool scope,
 }
 
 struct node **tree_slot(const struct tree *t, const struct node *parent,
-			bool scope, struct span name)
+			enum tree_side side, struct span name)
 {
-	struct node **at = &t->buckets[tree_bucket(t, parent, scope, name)];
+	struct node **at = &t->buckets[tree_bucket(t, parent, side, name)];
 
-	while (*at && !((*at)->parent == parent &&
-			((*at)->kind == NODE_SCOPE) == scope &&
+	while (*at && !((*at)->parent == parent && node_side(*at) == side &&
 			span_equal((*at)->name, name)))
 		at = &(*at)->next;
 	return at;
@@ -69,7 +68,7 @@ static int grow_buckets(struct tree *t)
 		while (t->buckets[i]) {
 			struct node *n = t->buckets[i];
 			size_t to = tree_bucket(&larger, n->parent,
-						n->kind == NODE_SCOPE, n->name);
+						node_side(n), n->name);
 
 			t->buckets[i] = n->next;
 			n->next = larger.buckets[to];
@@ -151,7 +150,6 @@ void tree_make_dotted(struct tree *t, struct node *scope)
 /* Enters a new node, which the tree then owns, and settles who has the `.d`. */
 int tree_enter(struct tree *t, struct node *parent, struct node *n)
 {
-	bool scope = n->kind == NODE_SCOPE;
 	struct node **slot;
 	int r = node_add_child(parent, n);
 
@@ -161,7 +159,7 @@ int tree_enter(struct tree *t, struct node *parent, struct node *n)
 		(void)grow_buckets(t); /* without it, only slower */
 	n->parent = parent;
 	n->generation = t->generation;
-	slot = &t->buckets[tree_bucket(t, parent, scope, n->name)];
+	slot = &t->buckets[tree_bucket(t, parent, node_side(n), n->name)];
 	n->next = *slot;
 	*slot = n;
 	if (n->raw.len && t->cuts)
@@ -179,16 +177,17 @@ static bool collides(const struct node *n, struct span component)
 /* A scope that shares its name with a variable or link shows as NAME.d from now on. */
 void tree_settle_dot(struct tree *t, struct node *parent, struct span name)
 {
-	struct node *scope = *tree_slot(t, parent, true, name);
-	const struct node *other = *tree_slot(t, parent, false, name);
+	struct node *scope = *tree_slot(t, parent, TREE_SCOPE, name);
+	const struct node *other = *tree_slot(t, parent, TREE_FILE, name);
 
 	if (scope && other && scope->generation == t->generation &&
 	    other->generation == t->generation && other->shows & SHOWS_VALUE)
 		tree_make_dotted(t, scope);
 }
 
-int tree_find_put(const struct tree *t, const struct node *parent, bool scope,
-		  struct span component, bool escape, struct put *ret)
+int tree_find_put(const struct tree *t, const struct node *parent,
+		  enum tree_side side, struct span component, bool escape,
+		  struct put *ret)
 {
 	for (unsigned attempt = 0;; attempt++) {
 		ret->name.len = 0;
@@ -202,7 +201,7 @@ int tree_find_put(const struct tree *t, const struct node *parent, bool scope,
 		ret->raw = name_is_cut(buf_span(&ret->name))
 				   ? component
 				   : (struct span){ 0 };
-		ret->node = *tree_slot(t, parent, scope, buf_span(&ret->name));
+		ret->node = *tree_slot(t, parent, side, buf_span(&ret->name));
 		if (!ret->node || !collides(ret->node, component))
 			return 0;
 	}
@@ -212,7 +211,7 @@ int tree_put_scope(struct tree *t, struct node *parent, struct span component,
 		   struct node **ret)
 {
 	struct put put = { 0 };
-	int r = tree_find_put(t, parent, true, component, false, &put);
+	int r = tree_find_put(t, parent, TREE_SCOPE, component, false, &put);
 
 	if (r == 0 && !put.node) {
 		put.node = node_new(t, NODE_SCOPE, buf_span(&put.name),
@@ -305,7 +304,7 @@ int tree_put_variable(struct tree *t, struct node *parent,
 		      struct node **ret)
 {
 	struct put put = { 0 };
-	int r = tree_find_put(t, parent, false, component, escape, &put);
+	int r = tree_find_put(t, parent, TREE_FILE, component, escape, &put);
 
 	if (r == 0)
 		r = tree_put_file(t, parent, &put, v, NULL, ret);
@@ -320,7 +319,7 @@ int tree_put_link(struct tree *t, struct node *parent, struct span component,
 {
 	struct put put = { 0 };
 	struct node *n;
-	int r = tree_find_put(t, parent, false, component, false, &put);
+	int r = tree_find_put(t, parent, TREE_FILE, component, false, &put);
 
 	if (r == 0)
 		r = tree_put_file(t, parent, &put, NULL, target, &n);
@@ -333,8 +332,8 @@ int tree_put_link(struct tree *t, struct node *parent, struct span component,
 /* Takes `n` out of the table of names, and its variable's count of links. */
 void tree_leave(struct tree *t, struct node *n)
 {
-	struct node **at = &t->buckets[tree_bucket(
-		t, n->parent, n->kind == NODE_SCOPE, n->name)];
+	struct node **at =
+		&t->buckets[tree_bucket(t, n->parent, node_side(n), n->name)];
 
 	while (*at != n)
 		at = &(*at)->next;
@@ -429,13 +428,13 @@ void tree_free(struct tree *t)
 struct node *tree_find_file(const struct tree *t, const struct node *scope,
 			    struct span stem)
 {
-	return *tree_slot(t, scope, false, stem);
+	return *tree_slot(t, scope, TREE_FILE, stem);
 }
 
 struct node *tree_find_variable(const struct tree *t, const struct node *scope,
 				struct span stem)
 {
-	struct node *n = *tree_slot(t, scope, false, stem);
+	struct node *n = *tree_slot(t, scope, TREE_FILE, stem);
 
 	return n && n->kind == NODE_VARIABLE ? n : NULL;
 }
@@ -448,10 +447,10 @@ struct node *tree_find(const struct tree *t, const struct node *scope,
 	struct node *n = NULL;
 
 	if (!dotted)
-		n = *tree_slot(t, scope, false, name);
+		n = *tree_slot(t, scope, TREE_FILE, name);
 	if (n && !n->ghost && n->shows & SHOWS_VALUE)
 		return n;
-	n = *tree_slot(t, scope, true, dotted ? stem : name);
+	n = *tree_slot(t, scope, TREE_SCOPE, dotted ? stem : name);
 	return n && n->dotted == dotted ? n : NULL;
 }
 
@@ -459,7 +458,7 @@ struct node *tree_find_scope(const struct tree *t, const struct node *parent,
 			     struct span component)
 {
 	struct put put = { 0 };
-	int r = tree_find_put(t, parent, true, component, false, &put);
+	int r = tree_find_put(t, parent, TREE_SCOPE, component, false, &put);
 
 	buf_release(&put.name);
 	return r == 0 ? put.node : NULL;
@@ -481,7 +480,7 @@ struct node *tree_find_key(const struct tree *t, struct span key)
 	}
 	if (!at)
 		return NULL;
-	r = tree_find_put(t, at, false, key, false, &put);
+	r = tree_find_put(t, at, TREE_FILE, key, false, &put);
 	buf_release(&put.name);
 	return r == 0 && put.node && put.node->kind == NODE_VARIABLE ? put.node
 								     : NULL;

@@ -27,7 +27,7 @@ int tree_make_variable(struct tree *t, struct node *parent,
 		       unsigned shows, struct node **ret)
 {
 	struct put put = { 0 };
-	int r = tree_find_put(t, parent, false, component, false, &put);
+	int r = tree_find_put(t, parent, TREE_FILE, component, false, &put);
 
 	if (r == 0 && put.node && put.node->generation == t->generation)
 		r = -EEXIST;
@@ -76,8 +76,8 @@ void tree_bury(struct tree *t, struct node *n, struct variable *rest)
 /* Takes a node out of the table of names, and out of its parent. */
 static void detach(struct tree *t, struct node *n)
 {
-	struct node **at = &t->buckets[tree_bucket(
-		t, n->parent, n->kind == NODE_SCOPE, n->name)];
+	struct node **at =
+		&t->buckets[tree_bucket(t, n->parent, node_side(n), n->name)];
 
 	while (*at != n)
 		at = &(*at)->next;
@@ -88,10 +88,10 @@ static void detach(struct tree *t, struct node *n)
 }
 
 /* A ghost gives way to whatever gets its name. */
-static void make_way(struct tree *t, struct node *parent, bool scope,
+static void make_way(struct tree *t, struct node *parent, enum tree_side side,
 		     struct span name)
 {
-	struct node *n = *tree_slot(t, parent, scope, name);
+	struct node *n = *tree_slot(t, parent, side, name);
 
 	if (n && n->ghost)
 		tree_remove(t, n);
@@ -99,7 +99,7 @@ static void make_way(struct tree *t, struct node *parent, bool scope,
 
 static int attach(struct tree *t, struct node *parent, struct node *n)
 {
-	make_way(t, parent, n->kind == NODE_SCOPE, n->name);
+	make_way(t, parent, node_side(n), n->name);
 	n->place = t->next_place++;
 	return tree_enter(t, parent, n);
 }
@@ -109,8 +109,7 @@ int tree_move(struct tree *t, struct node *n, struct node *parent,
 {
 	struct put put = { 0 };
 	struct node *old = n->parent;
-	int r = tree_find_put(t, parent, n->kind == NODE_SCOPE, component,
-			      false, &put);
+	int r = tree_find_put(t, parent, node_side(n), component, false, &put);
 
 	if (r == 0 && put.node && put.node != n && !put.node->ghost)
 		r = -EEXIST;
@@ -132,8 +131,9 @@ int tree_move(struct tree *t, struct node *n, struct node *parent,
 /* Whether a scope has the name of a file as well, or the other way round. */
 static bool has_twin(const struct tree *t, const struct node *n)
 {
-	const struct node *twin = *tree_slot(t, n->parent,
-					     n->kind != NODE_SCOPE, n->name);
+	enum tree_side other = node_side(n) == TREE_SCOPE ? TREE_FILE
+							  : TREE_SCOPE;
+	const struct node *twin = *tree_slot(t, n->parent, other, n->name);
 
 	return twin && !twin->ghost;
 }
@@ -194,7 +194,7 @@ int tree_make_link(struct tree *t, struct node *parent, struct span component,
 		   struct node *target, struct span text, struct node **ret)
 {
 	struct put put = { 0 };
-	int r = tree_find_put(t, parent, false, component, false, &put);
+	int r = tree_find_put(t, parent, TREE_FILE, component, false, &put);
 
 	if (r == 0 && put.node && !put.node->ghost)
 		r = -EEXIST;

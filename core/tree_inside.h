@@ -74,14 +74,22 @@ int node_set_name(struct node *n, struct span name, struct span raw);
 
 void node_set_ghost(struct node *n, bool ghost);
 
+/* A file and a scope of one parent may have one name: they are told apart. */
+enum tree_side {
+	TREE_FILE, /* variables and links */
+	TREE_SCOPE,
+};
+enum tree_side node_side(const struct node *n);
+
 /* Where the node of this name is in the table, or would be. */
 struct node **tree_slot(const struct tree *t, const struct node *parent,
-			bool scope, struct span name);
-size_t tree_bucket(const struct tree *t, const struct node *parent, bool scope,
-		   struct span name);
+			enum tree_side side, struct span name);
+size_t tree_bucket(const struct tree *t, const struct node *parent,
+		   enum tree_side side, struct span name);
 /* What has the name of a component, settled against cut names. */
-int tree_find_put(const struct tree *t, const struct node *parent, bool scope,
-		  struct span component, bool escape, struct put *ret);
+int tree_find_put(const struct tree *t, const struct node *parent,
+		  enum tree_side side, struct span component, bool escape,
+		  struct put *ret);
 /* Enters a new node, which the tree then owns; takes one out. */
 int tree_enter(struct tree *t, struct node *parent, struct node *n);
 void tree_leave(struct tree *t, struct node *n);
