@@ -2,8 +2,8 @@
  * ops.h - the operations of FUSE, translated
  *
  * Each takes apart what the kernel sent, calls one function of core or of this
- * directory, and replies: fuse_reply_*() is called in ops.c only, and that is where
- * negative errno becomes errno.
+ * directory, and replies: fuse_reply_*() is called here and in hidden_ops.c only, and that
+ * is where negative errno becomes errno.
  */
 #pragma once
 
