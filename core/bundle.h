@@ -125,7 +125,8 @@ int bundle_move(const struct bundle *base, int dirfd, const char *prefix,
 /*
  * A checkpoint that has nothing in it, of one shard; owner and mode are those of
  * `like`.  bundle_publish() gives what bundle_with() made of it its index: -EEXIST if
- * there is one; where only the last sync fails it is there.  bundle_create() does both, for a checkpoint that is yet to be filled.
+ * there is one; where only the last sync fails it is there.  bundle_create() does both, for a
+ * checkpoint that is yet to be filled.
  */
 int bundle_new_empty(int dirfd, const char *prefix, const struct stat *like,
 		     struct bundle **ret);

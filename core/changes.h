@@ -16,6 +16,7 @@ struct changes {
 	size_t cap;
 };
 
+/* 0 or -ENOMEM.  Keys and entries are borrowed from `base` and `changes`. */
 int changes_init(struct changes *c, const struct bundle *base,
 		 const struct change *changes, size_t n);
 void changes_release(struct changes *c);

@@ -95,8 +95,9 @@ int checkpoint_readlink(struct checkpoint *cp, const struct node *link,
 			struct buf *ret);
 
 /*
- * Changes of names.  -EROFS; -EPERM after a log line in a SavedModel, unless `force`; -EIO, -EOPNOTSUPP after a log line; -EINVAL where no key
- * maps to the name; else as the system calls.
+ * Changes of names.  -EROFS; -EPERM after a log line in a SavedModel, unless `force`; -EIO,
+ * -EOPNOTSUPP after a log line; -EINVAL where no key maps to the name; else as the system
+ * calls.
  *
  * checkpoint_create() makes a file, a value or a sidecar as the name says, of a mode and
  * owner; it is not opened.  `flags` are those of renameat2(2).

@@ -13,6 +13,7 @@ struct cuts;
 
 int cuts_new(struct cuts **ret);
 void cuts_free(struct cuts *c);
+/* Remembers copies of both: 0 or -ENOMEM. */
 int cuts_add(struct cuts *c, struct span name, struct span component);
 /* Appends the component: 0, or -ENOENT. */
 int cuts_find(struct cuts *c, struct span name, struct buf *out);

@@ -10,7 +10,7 @@
 
 struct dir;
 
-/* Takes `fd` over, also when it fails. */
+/* Takes `fd` over, also when it fails, which is -ENOMEM. */
 int dir_new(int fd, struct dir **ret);
 struct dir *dir_ref(struct dir *d);
 void dir_unref(struct dir *d);

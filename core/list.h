@@ -11,6 +11,7 @@ struct list {
 	size_t cap;
 };
 
+/* 0 or -ENOMEM; `items` is to be freed by the owner. */
 static inline int list_add(struct list *l, void *item)
 {
 	if (l->n == l->cap) {

@@ -13,6 +13,6 @@ struct entry *entries_find(struct entry *const *all, size_t n, struct span key);
 
 /*
  * Gives each partitioned variable its slices, as far as they are there, and tells in
- * `hidden`, which is parallel to `all`, which entries are such slices.
+ * `hidden`, which is parallel to `all`, which entries are such slices.  0 or -ENOMEM.
  */
 int parts_link(struct entry *const *all, size_t n, bool *hidden);

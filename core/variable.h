@@ -150,8 +150,9 @@ int variable_allocate(struct variable *v, uint64_t offset, uint64_t n);
 int64_t variable_copy(struct variable *from, uint64_t from_offset,
 		      struct variable *to, uint64_t to_offset, uint64_t n);
 /*
- * Judges the stage, `last` when nobody writes any more: 1 if it became the present entry; 0 if there is nothing to judge,
- * or it waits for its type; -EINVAL after a log line if it does not fit.
+ * Judges the stage, `last` when nobody writes any more: 1 if it became the present entry;
+ * 0 if there is nothing to judge, or it waits for its type; -EINVAL after a log line if it
+ * does not fit.
  */
 int variable_flush(struct variable *v, bool last);
 /*
