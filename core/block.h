@@ -35,6 +35,7 @@
 
 #include "core/coding.h"
 
+/* A byte for the type, four for the masked checksum of contents and type. */
 #define BLOCK_TRAILER_SIZE 5
 
 enum block_type {

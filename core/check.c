@@ -25,6 +25,7 @@
 #include "core/slice_key.h"
 #include "core/table.h"
 
+/* One a core, up to this: then memory or disk is the limit. */
 #define THREADS_MAX 8
 
 /* An entry and what it belongs to: itself, or the variable that it is a slice of. */

@@ -14,6 +14,7 @@
 #include "core/v1_writer.h"
 #include "core/workspace.h"
 
+/* For two seconds: a save may be between its data and its index. */
 #define SETTLE_TRIES 100
 #define SETTLE_US    20000
 

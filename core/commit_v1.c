@@ -27,6 +27,7 @@
 #include "core/v1_record.h"
 #include "core/v1_writer.h"
 
+/* For two seconds: somebody has a file open for writing. */
 #define BUSY_TRIES 100
 #define BUSY_US    20000
 

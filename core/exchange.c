@@ -10,6 +10,7 @@
 #include "core/cleanup.h"
 #include "core/log.h"
 
+/* Each lost to somebody who put an index there between two calls of ours. */
 #define EXCHANGE_TRIES 100
 /* From finding a file by its name to waiting for its lease: microseconds. */
 #define LEASE_US 5000

@@ -13,6 +13,7 @@
 #include "core/cleanup.h"
 #include "core/io.h"
 
+/* Links that lead to links; the kernel follows 40. */
 #define LINKS_MAX 8
 /* How often a folder may be moved while we look where it is. */
 #define MOVES_MAX 16

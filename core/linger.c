@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "core/item.h"
 
+/* For a tool to set mode and times by the name, on a busy machine too. */
 #define LINGER_MS 5000
 
 static void drop_first(struct linger *l)

@@ -458,7 +458,7 @@ static void drop_attribute(objects_message *m, size_t i)
 		(m->n_attributes - i) * sizeof(*m->attributes));
 }
 
-/* All that clear_value() will loosen, so that it cannot fail. */
+/* All that objects_clear_value() will loosen, so that it cannot fail. */
 static int prepare_to_clear(struct objects *o, struct objects_node *n)
 {
 	struct slot *s;

@@ -7,6 +7,7 @@
 #include "core/cleanup.h"
 #include "core/entry_proto.h"
 
+/* More than any program makes; comparing them takes the square of that. */
 #define SLICES_MAX 8192
 /* Comparisons of two extents: real partitions are grids, and take far fewer. */
 #define WORK_MAX (UINT64_C(1) << 26)

@@ -13,6 +13,7 @@
 
 #include "core/coding.h"
 
+/* TensorShape::MaxDimensions(). */
 #define SHAPE_MAX_RANK 254
 
 struct shape {

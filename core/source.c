@@ -18,6 +18,7 @@
 #include "core/log.h"
 #include "core/state.h"
 
+/* The end of a table: table.h. */
 #define TABLE_FOOTER 48
 #define TABLE_MAGIC  "\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 

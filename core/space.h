@@ -4,7 +4,7 @@
  * Room that an index named waits: for the grace time, so that whoever opened that
  * index can still read, or for the end of the mount, if it was not written by this
  * mount.  space_collect() takes out what has waited long enough; what then turns out
- * to be free is put back as such, and space_take() gives it out again.
+ * to be free is put back as such, and rooms_take() gives it out again.
  *
  * Not locked: the shard does that.  The list lives in memory only, and where memory
  * is short it forgets: forgotten room is dead bytes, and never wrong.

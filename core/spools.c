@@ -6,10 +6,11 @@
 
 #include "core/cleanup.h"
 
+/* So many files, or bytes, may stay; above MANY even those that somebody just reads. */
 #define KEPT         8
 #define KEPT_BYTES   (UINT64_C(64) << 20)
 #define MANY         64
-#define BUSY_SECONDS 5
+#define BUSY_SECONDS 5 /* since it was last read */
 
 struct spools {
 	pthread_mutex_t lock;

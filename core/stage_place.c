@@ -11,6 +11,7 @@
 #include "core/shard.h"
 #include "core/stage_inside.h"
 
+/* Above this a value goes to the disk as it is written: memory stays small. */
 #define MEMORY_MAX (UINT64_C(64) << 10)
 
 static int grow_memory_locked(struct stage *s, uint64_t end)

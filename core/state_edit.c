@@ -14,6 +14,7 @@
 #include "core/scan_name.h"
 #include "core/state.h"
 
+/* While somebody else replaces the file under us. */
 #define ATTEMPTS 10
 
 /* The state file as it was read, and what is to become of it. */

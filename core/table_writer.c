@@ -16,6 +16,7 @@
 /* Dirty pages are sent to the disk each time this much has gathered. */
 #define WRITE_BACK (UINT64_C(16) << 20)
 
+/* Keys from one restart to the next: those of TensorFlow's TableBuilder. */
 #define DATA_INTERVAL  16
 #define INDEX_INTERVAL 1
 

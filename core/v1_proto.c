@@ -9,6 +9,7 @@
 #include "core/slice.h"
 #include "proto/tensor_bundle.pb-c.h"
 
+/* The highest number a protobuf field may have. */
 #define FIELD_MAX ((UINT64_C(1) << 29) - 1)
 
 /* An extent is two numbers and their tags; 254 of them are far below this. */

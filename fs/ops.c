@@ -16,6 +16,7 @@
 #include "fs/names.h"
 #include "fs/notify.h"
 
+/* The most that a kernel sends: 256 pages. */
 #define MAX_WRITE (1U << 20)
 /* The answer to COPY_FILE_RANGE has 32 bits. */
 #define MAX_COPY (UINT32_MAX & ~UINT32_C(0xffff))
