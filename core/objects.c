@@ -209,7 +209,7 @@ static void list_ends(struct objects *o)
 	}
 }
 
-static void put_edge(struct objects *o, struct edge *e)
+void objects_enter_edge(struct objects *o, struct edge *e)
 {
 	e->name.owner = e;
 	e->name.a = e->shown.parent;
@@ -218,7 +218,7 @@ static void put_edge(struct objects *o, struct edge *e)
 	objects_index_put(&o->index, &e->name);
 }
 
-static void put_slot(struct objects *o, struct slot *s)
+void objects_enter_slot(struct objects *o, struct slot *s)
 {
 	s->name.owner = s;
 	s->name.a = s->shown.variable;
@@ -240,9 +240,9 @@ static int make_index(struct objects *o)
 		struct slot *s;
 
 		TAILQ_FOREACH_REVERSE(e, &node->out, edges, out)
-		put_edge(o, e);
+		objects_enter_edge(o, e);
 		TAILQ_FOREACH_REVERSE(s, &node->slots_in, slots, in)
-		put_slot(o, s);
+		objects_enter_slot(o, s);
 		objects_find_home(node);
 		objects_enter_home(o, node);
 	}

@@ -111,20 +111,11 @@ static void forget_object(struct objects *o, struct objects_node *n)
 
 /* --- edges --------------------------------------------------------------------------- */
 
-static void enter_edge(struct objects *o, struct edge *e)
-{
-	e->name.owner = e;
-	e->name.a = e->shown.parent;
-	e->name.b = OBJECTS_NONE;
-	e->name.name = e->shown.name;
-	objects_index_put(&o->index, &e->name);
-}
-
 static void list_edge(struct objects *o, struct edge *e)
 {
 	TAILQ_INSERT_TAIL(&objects_node(o, e->shown.parent)->out, e, out);
 	TAILQ_INSERT_TAIL(&objects_node(o, e->shown.child)->in, e, in);
-	enter_edge(o, e);
+	objects_enter_edge(o, e);
 }
 
 static void lose_via(struct objects_node *n, const struct edge *e)
@@ -263,7 +254,7 @@ int objects_move(struct objects *o, size_t parent, struct span name,
 		TAILQ_INSERT_TAIL(&objects_node(o, new_parent)->out, e, out);
 		e->shown.parent = new_parent;
 	}
-	enter_edge(o, e);
+	objects_enter_edge(o, e);
 	lose_via(objects_node(o, e->shown.child), e);
 	objects_node(o, e->shown.child)->via_slot = NULL;
 	note(o);
@@ -325,11 +316,7 @@ static void list_slot(struct objects *o, struct slot *s)
 	TAILQ_INSERT_TAIL(&objects_node(o, s->shown.variable)->slots_for, s,
 			  variables);
 	TAILQ_INSERT_TAIL(&objects_node(o, s->shown.slot)->slots_as, s, as);
-	s->name.owner = s;
-	s->name.a = s->shown.variable;
-	s->name.b = s->shown.optimizer;
-	s->name.name = s->shown.name;
-	objects_index_put(&o->index, &s->name);
+	objects_enter_slot(o, s);
 }
 
 int objects_add_slot(struct objects *o, size_t variable, size_t optimizer,

@@ -103,6 +103,9 @@ struct objects {
 struct objects_node *objects_node(const struct objects *o, size_t id);
 /* Whether edges lead to it by what is known now, so that what hangs on it has a path. */
 bool objects_has_place(const struct objects_node *n);
+/* Into the index: of those of one name the one that came last is found first. */
+void objects_enter_edge(struct objects *o, struct edge *e);
+void objects_enter_slot(struct objects *o, struct slot *s);
 
 /* --- objects_index.c --- */
 
