@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/cleanup.h"
 #include "core/io.h"
@@ -30,6 +31,69 @@ static bool skip(struct span *s, uint8_t c)
 	return s->len > 0 && s->data[0] == c && span_take(s, 1, &byte);
 }
 
+/* Bytes behind the first of a character, and the least that it may then stand for. */
+static size_t bytes_after(uint8_t first, uint32_t *ret_least)
+{
+	size_t n = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+
+	*ret_least = n == 0 ? 0 : n == 1 ? 0x80 : n == 2 ? 0x800 : 0x10000;
+	return first < 0x80 || (first >= 0xc2 && first < 0xf5) ? n : SIZE_MAX;
+}
+
+/* The bytes of the first character; 0 at the end, and where that is no UTF-8. */
+static size_t first_character(struct span s, uint32_t *ret)
+{
+	uint32_t least, c = peek(s);
+	size_t n = bytes_after(peek(s), &least);
+
+	if (s.len == 0 || n > s.len - 1)
+		return 0;
+	c &= n ? 0x3fU >> n : 0x7fU;
+	for (size_t i = 1; i <= n; i++) {
+		if ((s.data[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (s.data[i] & 0x3fU);
+	}
+	if (c < least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+		return 0;
+
+	*ret = c;
+	return n + 1;
+}
+
+/* TensorFlow decodes the file before it parses it, and the values once more. */
+static bool is_utf8(struct span s)
+{
+	struct span taken;
+	uint32_t c;
+
+	while (s.len > 0) {
+		size_t n = first_character(s, &c);
+
+		if (n == 0 || !span_take(&s, n, &taken))
+			return false;
+	}
+	return true;
+}
+
+/* What Python takes for a blank: `\s` of its regular expressions. */
+static bool is_blank(uint32_t c)
+{
+	static const struct {
+		uint32_t first, last;
+	} blanks[] = {
+		{ '\t', '\r' },     { 0x1c, ' ' },      { 0x85, 0x85 },
+		{ 0xa0, 0xa0 },     { 0x1680, 0x1680 }, { 0x2000, 0x200a },
+		{ 0x2028, 0x2029 }, { 0x202f, 0x202f }, { 0x205f, 0x205f },
+		{ 0x3000, 0x3000 },
+	};
+
+	for (size_t i = 0; i < sizeof(blanks) / sizeof(blanks[0]); i++)
+		if (c >= blanks[i].first && c <= blanks[i].last)
+			return true;
+	return false;
+}
+
 static void skip_comment(struct span *s)
 {
 	while (s->len > 0 && !skip(s, '\n'))
@@ -38,13 +102,16 @@ static void skip_comment(struct span *s)
 
 static void skip_blank(struct span *s)
 {
+	struct span blank;
+
 	for (;;) {
-		uint8_t c = peek(*s);
+		uint32_t c = 0;
+		size_t n = first_character(*s, &c);
 
 		if (c == '#')
 			skip_comment(s);
-		else if (c == ' ' || (c >= '\t' && c <= '\r'))
-			(void)skip(s, c);
+		else if (n > 0 && is_blank(c))
+			(void)span_take(s, n, &blank);
 		else
 			return;
 	}
@@ -213,27 +280,71 @@ static bool get_word(struct span *s, bool (*belongs)(uint8_t), struct span *ret)
 }
 
 /* As in C: a zero before another digit.  Python's library refuses it. */
-static bool is_octal(const char *text)
+static bool is_octal(struct span s)
 {
-	text += *text == '-';
-	return text[0] == '0' && is_digit((uint8_t)text[1]);
+	(void)skip(&s, '-');
+	return skip(&s, '0') && is_digit(peek(s));
+}
+
+/* Digits, with single underscores between them. */
+static bool skip_digits(struct span *s)
+{
+	bool found = false;
+
+	while (is_digit(peek(*s)) || (found && peek(*s) == '_' && s->len > 1 &&
+				      is_digit(s->data[1]))) {
+		(void)skip(s, peek(*s));
+		found = true;
+	}
+	return found;
+}
+
+/* Digits before a point, behind it, or both; and a power of ten. */
+static bool skip_decimal(struct span *s)
+{
+	bool found = skip_digits(s);
+
+	if (skip(s, '.'))
+		found |= skip_digits(s);
+	if (!found || (!skip(s, 'e') && !skip(s, 'E')))
+		return found;
+	if (!skip(s, '-'))
+		(void)skip(s, '+');
+	return skip_digits(s);
+}
+
+/* A word in whatever case. */
+static bool skip_letters(struct span *s, const char *word)
+{
+	struct span taken, rest = *s;
+
+	if (!span_take(&rest, strlen(word), &taken) ||
+	    strncasecmp((const char *)taken.data, word, taken.len) != 0)
+		return false;
+	*s = rest;
+	return true;
 }
 
 /* A decimal number as float() of Python takes it, with an `f` if one likes. */
+static bool is_number(struct span s)
+{
+	if (!skip(&s, '-'))
+		(void)skip(&s, '+');
+	if (!skip_letters(&s, "infinity") && !skip_letters(&s, "inf") &&
+	    !skip_letters(&s, "nan") && !skip_decimal(&s))
+		return false;
+	while (skip(&s, 'f') || skip(&s, 'F'))
+		;
+	return s.len == 0;
+}
+
 static bool get_number(struct span *s, struct buf *ret,
 		       struct span *ret_written)
 {
-	char text[64] = { 0 };
 	struct span word;
-	char *end;
 
-	if (!get_word(s, is_number_byte, &word) || word.len >= sizeof(text))
-		return false;
-	memcpy(text, word.data, word.len);
-
-	(void)strtod(text, &end);
-	if (end == text || is_octal(text) || strpbrk(text, "xX") ||
-	    strspn(end, "fF") > 1 || end[strspn(end, "fF")])
+	if (!get_word(s, is_number_byte, &word) || is_octal(word) ||
+	    !is_number(word))
 		return false;
 	buf_put(ret, word.data, word.len);
 	*ret_written = word;
@@ -258,36 +369,6 @@ static const struct field *find_field(struct span name)
 		if (span_equal(name, span_of(fields[i].name)))
 			return &fields[i];
 	return NULL;
-}
-
-/* Bytes behind the first of a character, and the least that it may then stand for. */
-static size_t bytes_after(uint8_t first, uint32_t *ret_least)
-{
-	size_t n = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
-
-	*ret_least = n == 0 ? 0 : n == 1 ? 0x80 : n == 2 ? 0x800 : 0x10000;
-	return first < 0x80 || (first >= 0xc2 && first < 0xf5) ? n : SIZE_MAX;
-}
-
-/* TensorFlow decodes the file before it parses it, and the values once more. */
-static bool is_utf8(struct span s)
-{
-	for (size_t i = 0; i < s.len; i++) {
-		uint32_t least, c = s.data[i];
-		size_t n = bytes_after(s.data[i], &least);
-
-		if (n > s.len - i - 1)
-			return false;
-		c &= n ? 0x3fU >> n : 0x7fU;
-		for (size_t end = i + n; i < end; i++) {
-			if ((s.data[i + 1] & 0xc0) != 0x80)
-				return false;
-			c = c << 6 | (s.data[i + 1] & 0x3fU);
-		}
-		if (c < least || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
-			return false;
-	}
-	return true;
 }
 
 /* Who is told of each value. */

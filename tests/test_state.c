@@ -204,18 +204,56 @@ static int error_of_number(const char *number)
 
 static void numbers_are_those_of_python(void **state)
 {
-	static const char *const good[] = { "1",   "+1",   "-1", ".5",
-					    "5.",  "1e-9", "1f", "1F",
-					    "nan", "-inf", "0",  "-0.5" };
-	static const char *const bad[] = { "",    "-",    "x",   "0x10",
-					   "5x",  "1.5e", "1ff", "\"5\"",
-					   "- 1", ",",    "017", "-00.5" };
+	static const char *const good[] = {
+		"1",     "+1",   "-1",  ".5",        "5.",
+		"1e-9",  "1f",   "1F",  "nan",       "-inf",
+		"0",     "-0.5", "1_0", "0_1",       "1_0.5_0",
+		"1e1_0", "1_0f", "1ff", "+Infinity", "infinityf",
+	};
+	static const char *const bad[] = {
+		"",      "-",    "x",    "0x10", "5x",    "1.5e",
+		"\"5\"", "- 1",  ",",    "017",  "-00.5", "_1",
+		"1_",    "1__0", "1_.5", "1._5", "1_e5",  "1e_5",
+		".",     "-.",   "infi", "in",   "1e+",   "--1",
+	};
+	static const char digits[] = "1234567890123456789012345678901234567890"
+				     "1234567890123456789012345678901234567890";
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
 		assert_int_equal(error_of_number(good[i]), -ENOENT);
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(error_of_number(bad[i]), -EINVAL);
+	assert_int_equal(error_of_number(digits), -ENOENT);
+}
+
+static void blanks_are_those_of_python(void **state)
+{
+	static const char *const good[] = {
+		"\t",     "\v",       "\x1c",
+		"\x1f",   "\u00a0",   "\u1680",
+		"\u2000", "\u200a",   "\u2028",
+		"\u2029", "\u202f",   "\u205f",
+		"\u3000", "\xc2\x85", "\u00a0# comment\n\u3000",
+	};
+	static const char *const bad[] = {
+		"\x1b", "\u180e", "\u200b", "\u2060", "\ufeff", "\x7f",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good) + ARRAY_SIZE(bad); i++) {
+		bool is_good = i < ARRAY_SIZE(good);
+		const char *blank = is_good ? good[i]
+					    : bad[i - ARRAY_SIZE(good)];
+		CLEANUP(buf_release) struct buf text = { 0 };
+		CLEANUP(buf_release) struct buf latest = { 0 };
+
+		buf_printf(&text, "%smodel_checkpoint_path%s:%s'a'%s'b'%s",
+			   blank, blank, blank, blank, blank);
+		assert_int_equal(latest_of(buf_span(&text), &latest),
+				 is_good ? 0 : -EINVAL);
+		assert_int_equal(latest.len, is_good ? 2 : 0);
+	}
 }
 
 static void missing_or_empty_path_is_enoent(void **state)
@@ -336,6 +374,7 @@ int main(void)
 		cmocka_unit_test(fields_stand_in_any_order_and_layout),
 		cmocka_unit_test(last_of_two_paths_counts),
 		cmocka_unit_test(numbers_are_those_of_python),
+		cmocka_unit_test(blanks_are_those_of_python),
 		cmocka_unit_test(missing_or_empty_path_is_enoent),
 		cmocka_unit_test(path_that_ends_in_no_name_is_enoent),
 		cmocka_unit_test(unknown_field_spoils_the_file),

@@ -39,6 +39,9 @@ FOUND = {
     "lists": PATH + b'all_model_checkpoint_paths: ["a", \'b\']\n'
                     b'all_model_checkpoint_timestamps: [1.5, 2, inf]\nlast_preserved_timestamp: 1e9\n',
     "numbers": PATH + b"last_preserved_timestamp: -1.5f\nlast_preserved_timestamp: nan\n",
+    "underscores": PATH + b"last_preserved_timestamp: 1_0.5_0\n",
+    "long_number": PATH + b"last_preserved_timestamp: " + b"1" * 100,
+    "blanks_of_unicode": "\xa0model_checkpoint_path\u2003:\u3000'model.'\x1c'ckpt-4'\u2028# \xa0\n\x85".encode(),
     "dot": b'model_checkpoint_path: "./model.ckpt-4"\n',
     "round_about": b'model_checkpoint_path: "../round_about//model.ckpt-4"\n',
     "into_a_directory": b'model_checkpoint_path: "model.ckpt-3/model.ckpt-4"\n',
@@ -86,6 +89,8 @@ IGNORED = {
     "octal_number": PATH + b"last_preserved_timestamp: 017\n",
     "hex_number": PATH + b"last_preserved_timestamp: 0x10\n",
     "no_number": PATH + b"last_preserved_timestamp: abc\n",
+    "underscore_twice": PATH + b"last_preserved_timestamp: 1__0\n",
+    "blank_of_no_width": PATH + "\u200b".encode(),
     "byte_order_mark": b"\xef\xbb\xbf" + PATH,
     "zero_at_the_end": PATH + b"\0",
     "latin1": 'model_checkpoint_path: "modèl-ü"'.encode("latin1"),
