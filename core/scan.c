@@ -352,8 +352,17 @@ static int by_claim(const void *a, const void *b)
 	return order ? order : strcmp(fb->source, fa->source);
 }
 
+/* Whether something else has the name of this one; at the root the mount has one. */
+static bool is_taken(const struct scan *s, size_t i, bool root)
+{
+	const char *name = s->found[i].name;
+
+	return (i > 0 && strcmp(name, s->found[i - 1].name) == 0) ||
+	       (root && strcmp(name, NAME_HIDDEN_DIR) == 0);
+}
+
 /* A checkpoint whose name something else has shows as NAME.d. */
-static int settle_names(struct scan *s)
+static int settle_names(struct scan *s, bool root)
 {
 	bool settled = false;
 
@@ -361,12 +370,11 @@ static int settle_names(struct scan *s)
 		settled = true;
 		if (s->n)
 			qsort(s->found, s->n, sizeof(*s->found), by_claim);
-		for (size_t i = 1; i < s->n; i++) {
+		for (size_t i = 0; i < s->n; i++) {
 			struct found *f = &s->found[i];
 			char *name;
 
-			if (f->kind != ITEM_CHECKPOINT ||
-			    strcmp(f->name, s->found[i - 1].name) != 0)
+			if (f->kind != ITEM_CHECKPOINT || !is_taken(s, i, root))
 				continue;
 			if (asprintf(&name, "%s.d", f->name) < 0)
 				return -ENOMEM;
@@ -477,7 +485,7 @@ int scan_directory(int dirfd, bool root, struct scan *ret)
 		if (!root || strcmp(names.all[i].text, NAME_HIDDEN_DIR) != 0)
 			r = add_name_found(&s, dirfd, &names, &names.all[i]);
 	if (r == 0)
-		r = settle_names(&s);
+		r = settle_names(&s, root);
 	if (r == 0)
 		r = add_latest(&s, dirfd, &names);
 	if (s.n)

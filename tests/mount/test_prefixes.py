@@ -74,6 +74,22 @@ def test_without_v2_the_v1_checkpoint_shows(shop, source):
     assert (mount / "both/dense/kernel.shape").exists()
 
 
+def test_a_prefix_called_as_the_hidden_directory(shop, judge, source):
+    """At the top of a mount that name is taken; below it is like any other."""
+    (source / "sub").mkdir()
+    for prefix in (".weightfs", "sub/.weightfs"):
+        put(source, prefix)
+    want = kernel(judge, source / ".weightfs")
+    mount = shop.mount(source)
+    assert names(mount) == [".weightfs.d/", "sub/"]
+    assert "status" in os.listdir(mount / ".weightfs")
+    for path in (".weightfs.d", "sub/.weightfs"):
+        assert tree.read(mount / path / "dense/kernel") == want
+    (mount / ".weightfs.d/dense/kernel").write_bytes(bytes(len(want)))
+    mount.unmount()
+    assert kernel(judge, source / ".weightfs") == bytes(len(want))
+
+
 @pytest.mark.parametrize("other", [["x"], ["x", "x.d"]])
 def test_a_prefix_that_a_directory_has(shop, judge, source, other):
     """The checkpoint shows with `.d`, as often as it takes."""
