@@ -321,43 +321,57 @@ static enum exit_code take_to(struct options *o, const char *value)
 	return o->to ? EXIT_CODE_OK : bad_value("--to", value, "v1 or v2");
 }
 
-/* The long options of the commands that need no mount. */
-static enum exit_code take_offline(struct options *o, int answer)
+static const char *const command_names[] = {
+	[COMMAND_UNMOUNT] = "--unmount", [COMMAND_LIST] = "--list",
+	[COMMAND_CHECK] = "--check",     [COMMAND_DIFF] = "--diff",
+	[COMMAND_COMPACT] = "--compact", [COMMAND_CONVERT] = "--convert",
+};
+
+/* One writes where another only looks: neither wins. */
+static enum exit_code take_command(struct options *o, enum command command)
+{
+	enum command before = o->command;
+
+	o->command = command;
+	if (before == COMMAND_MOUNT || before == command ||
+	    before == COMMAND_HELP || before == COMMAND_VERSION)
+		return EXIT_CODE_OK;
+	log_error("%s and %s are two commands: name one of them",
+		  command_names[before], command_names[command]);
+	return EXIT_CODE_USAGE;
+}
+
+/* The long options that are, or belong to, a command. */
+static enum exit_code take_long(struct options *o, int answer)
 {
 	switch (answer) {
+	case LONG_UNMOUNT:
+		return take_command(o, COMMAND_UNMOUNT);
 	case LONG_LIST:
-		o->command = COMMAND_LIST;
-		break;
-	case LONG_JSON:
-		o->json = true;
-		break;
+		return take_command(o, COMMAND_LIST);
 	case LONG_CHECK:
-		o->command = COMMAND_CHECK;
-		break;
+		return take_command(o, COMMAND_CHECK);
 	case LONG_DIFF:
-		o->command = COMMAND_DIFF;
-		break;
+		return take_command(o, COMMAND_DIFF);
 	case LONG_COMPACT:
-		o->command = COMMAND_COMPACT;
-		break;
+		return take_command(o, COMMAND_COMPACT);
+	case LONG_CONVERT:
+		return take_command(o, COMMAND_CONVERT);
 	case LONG_ORDER:
 		return take_order(o, optarg);
-	case LONG_CONVERT:
-		o->command = COMMAND_CONVERT;
-		break;
 	case LONG_TO:
 		return take_to(o, optarg);
 	default:
-		break;
+		o->json |= answer == LONG_JSON;
+		return EXIT_CODE_OK;
 	}
-	return EXIT_CODE_OK;
 }
 
 static enum exit_code take_answer(struct parser *parser, int answer,
 				  char **argv)
 {
-	if (answer >= LONG_LIST)
-		return take_offline(&parser->options, answer);
+	if (answer >= LONG_UNMOUNT)
+		return take_long(&parser->options, answer);
 	switch (answer) {
 	case ':':
 	case '?':
@@ -369,9 +383,6 @@ static enum exit_code take_answer(struct parser *parser, int answer,
 		break;
 	case 'V':
 		parser->options.command = COMMAND_VERSION;
-		break;
-	case LONG_UNMOUNT:
-		parser->options.command = COMMAND_UNMOUNT;
 		break;
 	default:
 		take_letter(parser, answer);
@@ -488,10 +499,10 @@ enum exit_code options_parse(int argc, char **argv, struct options *ret)
 		code = take_answer(&parser, answer, argv);
 	}
 	if (!code)
+		code = check_together(&parser.options);
+	if (!code)
 		code = take_operands(&parser.options, argc - optind,
 				     argv + optind);
-	if (!code)
-		code = check_together(&parser.options);
 	if (!code)
 		*ret = parser.options;
 	return code;

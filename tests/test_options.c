@@ -338,6 +338,19 @@ static void offline_commands_refuse_what_is_not_theirs(void **state)
 	assert_refused("weightfs --diff --order=offset a b");
 }
 
+static void only_one_command_is_taken(void **state)
+{
+	(void)state;
+	assert_refused("weightfs --check --compact a");
+	assert_refused("weightfs --compact --check a");
+	assert_refused("weightfs --list --unmount a");
+	assert_refused("weightfs --convert --diff --to v1 a b");
+	assert_int_equal(parse_well("weightfs --check --check a").command,
+			 COMMAND_CHECK);
+	assert_int_equal(parse_well("weightfs --check a --help").command,
+			 COMMAND_HELP);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +374,7 @@ int main(void)
 		cmocka_unit_test(another_mount_namespace_is_refused),
 		cmocka_unit_test(offline_commands_take_their_operands),
 		cmocka_unit_test(offline_commands_refuse_what_is_not_theirs),
+		cmocka_unit_test(only_one_command_is_taken),
 	};
 
 	log_to(keep_line, LOG_LEVEL_INFO);
