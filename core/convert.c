@@ -23,24 +23,42 @@
 
 /* --- what cannot be done --------------------------------------------------- */
 
-static const char *unreadable(const struct entry *e)
+/* 0, or why it cannot be read. */
+static int check_readable(const struct entry *e, const char **ret_reason)
 {
-	const char *reason;
-
-	for (size_t i = 0; i < entry_slices(e); i++)
-		if (!entry_part(e, i))
-			return "a slice of it is missing";
-	return entry_access(e, &reason) < 0 ? reason : NULL;
+	for (size_t i = 0; i < entry_slices(e); i++) {
+		if (entry_part(e, i))
+			continue;
+		*ret_reason = "a slice of it is missing";
+		return -EIO;
+	}
+	return entry_access(e, ret_reason);
 }
 
-static const char *why_not(const struct convert_target *to,
-			   const struct entry *e)
+/* 0; -EOPNOTSUPP if the format cannot hold it, -EIO if it cannot be read. */
+static int check_variable(const struct convert_target *to,
+			  const struct entry *e, const char **ret_reason)
 {
 	const char *reason = to->v1 ? v1_refuses(e) : NULL;
 
 	if (!to->v1 && entry_key(e).len == 0)
 		reason = "its name is empty";
-	return reason ? reason : unreadable(e);
+	*ret_reason = reason;
+	return reason ? -EOPNOTSUPP : check_readable(e, ret_reason);
+}
+
+static void say_refused(const struct convert_target *to, const struct entry *e,
+			int error, const char *reason)
+{
+	CLEANUP(free_ptr) char *name = text_describe(entry_key(e));
+	const char *shown = !name || !*name ? "the variable without a name"
+					    : name;
+
+	if (error == -EIO)
+		log_error("%s: cannot be read: %s", shown, reason);
+	else
+		log_error("%s: not to be had in %s (it is %s): %s", shown,
+			  FORMAT_OF(to), dtype_name(entry_dtype(e)), reason);
 }
 
 /* All that stand in the way are named, so that nobody learns of them one by one. */
@@ -48,26 +66,24 @@ static int check_variables(const struct bundle *source,
 			   const struct convert_target *to)
 {
 	size_t n = 0;
+	int error = 0;
 
 	for (size_t i = 0; i < bundle_count(source); i++) {
 		const struct entry *e = bundle_entry(source, i);
-		CLEANUP(free_ptr) char *name = text_describe(entry_key(e));
-		const char *reason = why_not(to, e);
+		const char *reason;
+		int r = check_variable(to, e, &reason);
 
-		if (!name)
-			return -ENOMEM;
-		if (!reason)
+		if (r == 0)
 			continue;
-		log_error("%s: not to be had in %s (it is %s): %s",
-			  *name ? name : "the variable without a name",
-			  FORMAT_OF(to), dtype_name(entry_dtype(e)), reason);
+		say_refused(to, e, r, reason);
+		error = error == -EIO ? error : r;
 		n++;
 	}
 	if (n)
 		log_error("%s: not written: %zu of %zu variables are in the "
 			  "way",
 			  to->prefix, n, bundle_count(source));
-	return n ? -EOPNOTSUPP : 0;
+	return error;
 }
 
 /* Whether `name` is, or belongs to, a checkpoint of the prefix. */
@@ -78,6 +94,33 @@ static bool belongs(const char *name, const char *prefix)
 	return strncmp(name, prefix, len) == 0 &&
 	       (!name[len] || strcmp(name + len, ".index") == 0 ||
 		scan_shard_prefix(name) == len || scan_stem(name) == len);
+}
+
+/* Whether a mount will show what is written under this name as that. */
+static int check_name(const struct convert_target *to)
+{
+	if (!*to->prefix) {
+		log_error("not written: a checkpoint needs a name behind its "
+			  "directory, as in DIR/model");
+		return -EINVAL;
+	}
+	if (files_prefix_ok(to->prefix) &&
+	    (!to->v1 || (scan_may_be_v1(to->prefix) && !scan_stem(to->prefix))))
+		return 0;
+	log_error("%s: no %s checkpoint can have this name", to->prefix,
+		  FORMAT_OF(to));
+	return -EINVAL;
+}
+
+static void say_taken(const struct convert_target *to, const struct dirent *e)
+{
+	if (e->d_type == DT_DIR)
+		log_error("%s: not written: it is a directory; name a prefix "
+			  "in it, as in %s/model",
+			  to->prefix, to->prefix);
+	else
+		log_error("%s: not written: there is %s already", to->prefix,
+			  e->d_name);
 }
 
 static int check_target(const struct convert_target *to)
@@ -92,15 +135,10 @@ static int check_target(const struct convert_target *to)
 	while (r == 0 && (e = readdir(d))) {
 		if (!belongs(e->d_name, to->prefix))
 			continue;
-		log_error("%s: not written: there is %s already", to->prefix,
-			  e->d_name);
+		say_taken(to, e);
 		r = -EEXIST;
 	}
 	(void)closedir(d);
-	if (r == 0 && !files_prefix_ok(to->prefix)) {
-		log_error("%s: no checkpoint can have this name", to->prefix);
-		r = -EINVAL;
-	}
 	return r;
 }
 
@@ -278,8 +316,10 @@ int convert_checkpoint(const struct bundle *source,
 		       const struct convert_target *to)
 {
 	const char *reason;
-	int r = check_target(to);
+	int r = check_name(to);
 
+	if (r == 0)
+		r = check_target(to);
 	if (r == 0 && bundle_writable(source, &reason) == -EIO) {
 		log_error("%s: not written: of the source %s", to->prefix,
 			  reason);

@@ -18,6 +18,9 @@
 
 #define INDEX         ".index"
 #define FRESH_SECONDS 2
+#define WITHOUT_FIRST                                                         \
+	"a part of a V1 checkpoint whose first file (PREFIX-00000-of-NNNNN) " \
+	"is not beside it"
 /* Within this, a directory may change again without its time showing it. */
 #define TICK_NS 20000000
 
@@ -185,19 +188,6 @@ static bool seems_checkpoint(const struct names *names, const char *text)
 	return find_name(names, meta, strlen(meta));
 }
 
-/* Names that no V1 checkpoint has, so that they need not be opened to know. */
-static bool is_something_else(const char *text)
-{
-	static const char *const suffixes[] = { ".meta", ".pb", ".json", ".txt",
-						".h5",   ".py", ".pbtxt" };
-
-	for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
-		if (ends_in(text, suffixes[i]))
-			return true;
-	return strcmp(text, STATE_FILE) == 0 ||
-	       strncmp(text, "events.out.tfevents", 19) == 0;
-}
-
 static int add_found(struct scan *s, enum item_kind kind, const char *name,
 		     const char *source, bool v1)
 {
@@ -277,20 +267,24 @@ static int add_v1(struct scan *s, int dirfd, const struct names *names,
 	size_t len = scan_stem(text);
 	CLEANUP(free_ptr) char *first = NULL;
 	bool fresh;
+	int r;
 
 	if (len == 0)
 		return add_checkpoint(s, text, strlen(text), true);
 	first = first_of(text, len);
 	if (!first)
 		return -ENOMEM;
-	if (!index_of(names, text, len)) {
-		if (strcmp(first, text) == 0)
-			return add_checkpoint(s, text, len, true);
-		if (find_name(names, first, strlen(first)) &&
-		    is_table(dirfd, first, &fresh))
-			return 0;
-	}
-	return add_found(s, otherwise, text, text, false);
+	if (index_of(names, text, len))
+		return add_found(s, otherwise, text, text, false);
+	if (strcmp(first, text) == 0)
+		return add_checkpoint(s, text, len, true);
+	if (find_name(names, first, strlen(first)) &&
+	    is_table(dirfd, first, &fresh))
+		return 0;
+	r = add_found(s, otherwise, text, text, false);
+	if (r == 0 && otherwise == ITEM_FILE)
+		s->found[s->n - 1].what = WITHOUT_FIRST;
+	return r;
 }
 
 static int add_name_found(struct scan *s, int dirfd, const struct names *names,
@@ -322,12 +316,12 @@ static int add_name_found(struct scan *s, int dirfd, const struct names *names,
 		return add_found(s, ITEM_SYMLINK, name->text, name->text,
 				 false);
 	/* Where there is a V2 checkpoint of the name, TensorFlow takes that. */
-	if (file && !is_something_else(name->text) &&
+	if (file && scan_may_be_v1(name->text) &&
 	    !index_of(names, name->text, strlen(name->text)) &&
 	    is_table(dirfd, name->text, &fresh))
 		return add_v1(s, dirfd, names, name->text, ITEM_FILE);
 	r = add_found(s, ITEM_FILE, name->text, name->text, false);
-	if (r == 0 && file && !is_something_else(name->text) &&
+	if (r == 0 && file && scan_may_be_v1(name->text) &&
 	    seems_checkpoint(names, name->text))
 		s->found[s->n - 1].what = explain_content(dirfd, name->text);
 	return r;

@@ -7,8 +7,9 @@
 #include "core/cleanup.h"
 #include "core/state.h"
 
-#define INDEX ".index"
-#define DATA  ".data"
+#define INDEX  ".index"
+#define DATA   ".data"
+#define EVENTS "events.out.tfevents"
 
 size_t scan_stem(const char *text)
 {
@@ -38,6 +39,18 @@ size_t scan_shard_prefix(const char *text)
 	return len - strlen(DATA);
 }
 
+bool scan_may_be_v1(const char *text)
+{
+	static const char *const ends[] = { ".meta", ".pb", ".json", ".txt",
+					    ".h5",   ".py", ".pbtxt" };
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (*text && span_ends_in(span_of(text), ends[i]))
+			return false;
+	return strcmp(text, STATE_FILE) != 0 &&
+	       strncmp(text, EVENTS, strlen(EVENTS)) != 0;
+}
+
 /* NAME of `.NAME.XXXXXX`, as rsync calls what it is about to rename; else all. */
 static struct span renamed_to(struct span name)
 {
@@ -54,7 +67,6 @@ bool scan_beside_checkpoint(struct span name)
 {
 	static const char *const ends[] = { INDEX, ".meta", "saved_model.pb",
 					    ".pbtxt" };
-	static const char events[] = "events.out.tfevents";
 	struct span to = renamed_to(name);
 	CLEANUP(free_ptr)
 	char *text = strndup((const char *)to.data, to.len);
@@ -66,5 +78,5 @@ bool scan_beside_checkpoint(struct span name)
 			return true;
 	}
 	return text && (strcmp(text, STATE_FILE) == 0 || scan_stem(text) ||
-			strncmp(text, events, strlen(events)) == 0);
+			strncmp(text, EVENTS, strlen(EVENTS)) == 0);
 }

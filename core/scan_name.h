@@ -20,5 +20,7 @@
 bool scan_beside_checkpoint(struct span name);
 /* The length of `text` without `-NNNNN-of-MMMMM`; 0 if it does not end so. */
 size_t scan_stem(const char *text);
+/* False for names that no V1 checkpoint has, so that such files need not be opened. */
+bool scan_may_be_v1(const char *text);
 /* The length of P in `P.data-NNNNN-of-MMMMM`; 0 if it is no such name. */
 size_t scan_shard_prefix(const char *text);

@@ -116,7 +116,18 @@ static bool is_table(int dirfd, const char *name)
 	       memcmp(magic, TABLE_MAGIC, sizeof(magic)) == 0;
 }
 
-/* Whether a file in the directory is one of the shards of a V1 checkpoint. */
+/* Whether it is the first of several files. */
+static bool is_first(const char *name, size_t stem)
+{
+	size_t zeros = strspn(name + stem + 1, "0");
+
+	return name[stem + 1 + zeros] == '-';
+}
+
+/*
+ * Whether the directory has the first of the files of a V1 checkpoint, which stands for
+ * all of them.
+ */
 static bool has_v1_shard(int dirfd, const char *prefix)
 {
 	size_t len = strlen(prefix);
@@ -132,6 +143,7 @@ static bool has_v1_shard(int dirfd, const char *prefix)
 	while (!found && (entry = readdir(dir)))
 		found = shard_stem_len(entry->d_name) == len &&
 			memcmp(entry->d_name, prefix, len) == 0 &&
+			is_first(entry->d_name, len) &&
 			is_table(dirfd, entry->d_name);
 	(void)closedir(dir);
 	return found;
@@ -190,6 +202,17 @@ static int say_what(const char *path, const char *what)
 	return -EINVAL;
 }
 
+static int say_missing(const char *path)
+{
+	if (*path)
+		log_error("%s: no such directory, nor a checkpoint with this "
+			  "prefix",
+			  path);
+	else
+		log_error("an empty path is no directory and no checkpoint");
+	return -ENOENT;
+}
+
 /* Says why `name`, in which nothing was recognised, cannot be mounted. */
 static int refuse(const char *path, int dirfd, const char *name)
 {
@@ -198,12 +221,8 @@ static int refuse(const char *path, int dirfd, const char *name)
 	uint64_t size;
 	int r = io_stat(dirfd, name, &st);
 
-	if (r == -ENOENT) {
-		log_error("%s: no such directory, nor a checkpoint with this "
-			  "prefix",
-			  path);
-		return r;
-	}
+	if (r == -ENOENT)
+		return say_missing(path);
 	if (r == -EXDEV)
 		return say_what(path, "a link out of its directory: name the "
 				      "place where the checkpoint is");
@@ -211,6 +230,10 @@ static int refuse(const char *path, int dirfd, const char *name)
 		return say_error(path, r);
 	if (!S_ISREG(st.st_mode))
 		return say_what(path, "neither a file nor a directory");
+	if (stem_len(name) > 0 && is_table(dirfd, name))
+		return say_what(path, "a part of a V1 checkpoint whose first "
+				      "file (PREFIX-00000-of-NNNNN) is not "
+				      "beside it");
 	if (stem_len(name) > 0)
 		return say_what(path, "a part of a checkpoint whose index "
 				      "(PREFIX.index) is not beside it");
@@ -233,7 +256,8 @@ static int check_index(const char *path, const struct source *s)
 	if (!name)
 		return say_error(path, -ENOMEM);
 	fd = open_file(s->dirfd, name, &size);
-	if (fd == -ENOENT) /* V1 has none */
+	/* V1 has none, and may have a name too long for one. */
+	if (fd == -ENOENT || fd == -ENAMETOOLONG)
 		return 0;
 	if (fd < 0) {
 		log_error("%s: %s: %s", path, name, strerror(-fd));
@@ -304,7 +328,7 @@ static int open_part(const char *path, struct source *ret)
 		return say_error(path, -ENOMEM);
 	r = open_parent(target, ret);
 	if (r < 0)
-		return say_error(path, r);
+		return r == -ENOENT ? say_missing(path) : say_error(path, r);
 
 	name = base_name(target);
 	r = find_prefix(ret->dirfd, name, &ret->prefix);

@@ -55,7 +55,8 @@ static void print_finding(void *arg, const struct check_finding *f)
 	struct watching *w = arg;
 
 	clear_bar(w);
-	(void)printf("%s: %s", w->named->label, f->fault ? "" : "note: ");
+	print_escaped(stdout, span_of(w->named->label));
+	(void)printf(": %s", f->fault ? "" : "note: ");
 	if (f->key.len) {
 		print_escaped(stdout, f->key);
 		if (f->partitioned)
@@ -74,7 +75,8 @@ static void print_finding(void *arg, const struct check_finding *f)
 
 static void print_result(const struct named *t, const struct check_result *r)
 {
-	(void)printf("%s: %s: ", t->label, r->faults ? "DAMAGED" : "all right");
+	print_escaped(stdout, span_of(t->label));
+	(void)printf(": %s: ", r->faults ? "DAMAGED" : "all right");
 	if (r->faults) {
 		print_count(r->faults, "fault");
 		(void)fputs("; ", stdout);
@@ -95,7 +97,8 @@ static int check_named(const struct named *t, struct watching *w)
 	r = check_checkpoint(t->dirfd, t->prefix, t->v1, &watch, &result);
 	clear_bar(w);
 	if (r < 0) {
-		log_error("%s: cannot be checked: %s", t->label, strerror(-r));
+		log_error("%s: cannot be checked: %s", t->label,
+			  named_reason(t, r));
 		return r;
 	}
 	print_result(t, &result);

@@ -56,14 +56,6 @@ static int open_side(const char *path, struct named_list *t,
 	return r < 0 ? r : named_read(&t->all[0], ret);
 }
 
-/* What is not shown of a damaged index cannot be compared. */
-static bool is_whole(const struct bundle *b)
-{
-	const char *reason;
-
-	return bundle_writable(b, &reason) != -EIO;
-}
-
 enum exit_code diff_run(const struct options *options)
 {
 	CLEANUP(named_release) struct named_list ta = { 0 };
@@ -79,8 +71,9 @@ enum exit_code diff_run(const struct options *options)
 	r = diff_bundles(a, b, print_difference, NULL, &result);
 	if (r < 0)
 		log_error("cannot compare: %s", strerror(-r));
-	if (!print_finish() || r < 0 || result.unknown || !is_whole(a) ||
-	    !is_whole(b))
+	/* What is not shown of a damaged index cannot be compared. */
+	if (!print_finish() || r < 0 || result.unknown || !named_whole(a) ||
+	    !named_whole(b))
 		return EXIT_CODE_TROUBLE;
 	return result.different ? EXIT_CODE_DIFFER : EXIT_CODE_OK;
 }

@@ -124,7 +124,7 @@ static void print_total(const struct named *t, const struct bundle *bundle)
 	(void)putchar('\n');
 }
 
-/* A damaged checkpoint does not hide the others, but shows in the exit code. */
+/* What is damaged does not hide the rest, but shows in the exit code. */
 static int list_text(const struct named_list *t, bool totals)
 {
 	int first_error = 0;
@@ -133,12 +133,13 @@ static int list_text(const struct named_list *t, bool totals)
 		CLEANUP(bundle_unrefp) struct bundle *bundle = NULL;
 		int r = named_read(&t->all[i], &bundle);
 
-		if (r < 0)
-			first_error = first_error ? first_error : r;
-		else if (totals)
+		if (r == 0 && totals)
 			print_total(&t->all[i], bundle);
-		else
+		else if (r == 0)
 			print_variables(bundle, t->all[i].v1);
+		if (r == 0 && !named_whole(bundle))
+			r = -EIO;
+		first_error = first_error ? first_error : r;
 	}
 	return first_error;
 }

@@ -87,7 +87,7 @@ static int print_checkpoint(const struct named *t)
 		print_entry(bundle_entry(b, i), t->v1);
 	}
 	(void)fputs("\n]}", stdout);
-	return 0;
+	return named_whole(b) ? 0 : -EIO;
 }
 
 int list_json(const struct named_list *t)

@@ -5,12 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/below.h"
 #include "core/bundle.h"
 #include "core/cleanup.h"
 #include "core/explain.h"
 #include "core/io.h"
 #include "core/log.h"
 #include "core/scan.h"
+#include "core/scan_name.h"
 #include "core/v1.h"
 
 #define SAVED_MODEL "saved_model.pb"
@@ -74,6 +76,36 @@ static int add_one(struct named_list *t, const char *path)
 		   t->source.prefix, !index);
 }
 
+/* Whether the file that begins with the first `len` bytes of `name` is there. */
+static bool has_beside(const struct named_list *t, const char *name, size_t len,
+		       const char *suffix)
+{
+	CLEANUP(free_ptr) char *stem = strndup(name, len);
+
+	return stem && has_file(t, stem, suffix) == 1;
+}
+
+/* What seems to be a checkpoint, or a part of one, and cannot be used as that. */
+static void say_stray(const struct named_list *t, const char *path,
+		      const struct found *f)
+{
+	size_t len = scan_shard_prefix(f->source);
+
+	if (f->kind != ITEM_FILE)
+		return;
+	if (f->what)
+		log_error("%s: %s is %s", path, f->source, f->what);
+	else if (len && !has_beside(t, f->source, len, ".index"))
+		log_error("%s: %s is a part of a checkpoint whose index "
+			  "(%.*s.index) is not beside it",
+			  path, f->source, (int)len, f->source);
+	else if (has_file(t, f->source, ".meta") == 1 &&
+		 has_file(t, f->source, ".index") == 0)
+		log_error("%s: %s was cut short, or is no checkpoint, though "
+			  "there is %s.meta",
+			  path, f->source, f->source);
+}
+
 static int add_all(struct named_list *t, const char *path)
 {
 	CLEANUP(scan_release) struct scan s = { 0 };
@@ -89,9 +121,12 @@ static int add_all(struct named_list *t, const char *path)
 	/* A state file stands for the directory that it is in. */
 	if (stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
 		len = slash ? (size_t)(slash + 1 - path) : 0;
-	for (size_t i = 0; r == 0 && i < s.n; i++)
+	for (size_t i = 0; r == 0 && i < s.n; i++) {
 		if (s.found[i].kind == ITEM_CHECKPOINT)
 			r = add(t, path, len, s.found[i].source, s.found[i].v1);
+		else
+			say_stray(t, path, &s.found[i]);
+	}
 	return r;
 }
 
@@ -122,6 +157,20 @@ static int open_model(const char *path, struct named_list *ret)
 	return open_path(inside, ret);
 }
 
+static int say_nothing(const struct named_list *t)
+{
+	CLEANUP(free_ptr) char *below = below_find(t->source.dirfd);
+	const char *path = t->source.path;
+
+	if (below)
+		log_error("there is no checkpoint in %s itself; name a "
+			  "directory below it, such as %s%s%s",
+			  path, path, path[1] ? "/" : "", below);
+	else
+		log_error("there is no checkpoint in %s", path);
+	return -ENOENT;
+}
+
 int named_open(const char *path, struct named_list *ret)
 {
 	CLEANUP(named_release) struct named_list t = { 0 };
@@ -131,10 +180,8 @@ int named_open(const char *path, struct named_list *ret)
 		return r;
 	if (t.n == 0 && !t.source.prefix && has_file(&t, SAVED_MODEL, "") == 1)
 		return open_model(path, ret);
-	if (t.n == 0) {
-		log_error("there is no checkpoint in %s", t.source.path);
-		return -ENOENT;
-	}
+	if (t.n == 0)
+		return say_nothing(&t);
 	*ret = t;
 	t = (struct named_list){ 0 };
 	return 0;
@@ -197,6 +244,16 @@ static void say_what_it_is(const struct named *t)
 			  t->label);
 }
 
+const char *named_reason(const struct named *t, int error)
+{
+	if (error == -EXDEV || error == -ELOOP)
+		return "a file of it is a link that leads out of its "
+		       "directory, or in a circle";
+	if (error == -ENOENT && !t->v1)
+		return "its index is a link that leads nowhere";
+	return strerror(-error);
+}
+
 int named_read(const struct named *t, struct bundle **ret)
 {
 	int r = t->v1 ? v1_open(t->dirfd, t->prefix, ret)
@@ -205,6 +262,13 @@ int named_read(const struct named *t, struct bundle **ret)
 	if (r == -EBADMSG)
 		say_what_it_is(t);
 	else if (r < 0 && r != -EIO)
-		log_error("%s: %s", t->label, strerror(-r));
+		log_error("%s: %s", t->label, named_reason(t, r));
 	return r;
+}
+
+bool named_whole(const struct bundle *b)
+{
+	const char *reason;
+
+	return bundle_writable(b, &reason) != -EIO;
 }

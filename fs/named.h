@@ -37,3 +37,7 @@ void named_release(struct named_list *t);
 
 /* Reads its index, or the lists of a V1 checkpoint; after a line in the log, if it fails. */
 int named_read(const struct named *t, struct bundle **ret);
+/* Whether all of it could be read: an index may be shown as far as it goes. */
+bool named_whole(const struct bundle *b);
+/* What went wrong with one of them, for a message. */
+const char *named_reason(const struct named *t, int error);

@@ -119,6 +119,31 @@ def test_nothing_that_is_there_is_written_over(shop, fixture_copy):
     assert before == {p.name: p.read_bytes() for p in source.iterdir()}
 
 
+def test_names_that_no_mount_would_show_are_refused(shop):
+    """And a directory is no prefix."""
+    (shop.directory / "made").mkdir()
+    for name in ("", ".", "made", "made/", "x.index", "x.data-00000-of-00001"):
+        for to in ("v1", "v2"):
+            convert(to, path_of("v2_tf1_adam-5"), "%s/%s" % (shop.directory, name), code=1)
+    for name in ("checkpoint", "x-00000-of-00002", "x.meta", "x.txt"):
+        convert("v1", path_of("v2_tf1_adam-5"), shop.directory / name, code=1)
+    assert os.listdir(shop.directory) == ["made"]
+    assert os.listdir(shop.directory / "made") == []
+
+
+def test_values_that_are_missing_are_damage(shop):
+    """Not the fault of the format: the exit code says so."""
+    whole = path_of("v2_tf1_adam-5")
+    shutil.copy(str(whole) + ".index", shop.directory / "m.index")
+    data = open(str(whole) + ".data-00000-of-00001", "rb").read()
+    (shop.directory / "m.data-00000-of-00001").write_bytes(data[:200])
+    for to in ("v1", "v2"):
+        done = mounts.run("--convert", "--to", to, shop.directory / "m", shop.directory / "x")
+        assert done.returncode == 3
+        assert "dense/kernel/Adam: cannot be read: its data shard ends before it" in done.stderr
+    assert len(os.listdir(shop.directory)) == 2
+
+
 def test_a_damaged_source_leaves_nothing(shop, fixture_copy):
     source = fixture_copy("v2_tf1_adam")
     data = source / "model.ckpt-5.data-00000-of-00001"
