@@ -144,11 +144,11 @@ static int check_target(const struct convert_target *to)
 
 /* --- files ----------------------------------------------------------------- */
 
-/* A file that has a temporary name until it is whole. */
+/* A file that gets its name when it is whole. */
 struct part {
 	int dirfd;
 	int fd;
-	char *name;
+	char *name; /* until then, where it cannot be without one */
 	char *final;
 	bool named; /* `final` is its name */
 };
@@ -167,32 +167,40 @@ static void part_release(struct part *p)
 {
 	const char *name = p->named ? p->final : p->name;
 
-	if (p->name && is_there(p, name))
+	if (name && is_there(p, name))
 		(void)io_unlink(p->dirfd, name);
 	close_fd(&p->fd);
 	free(p->name);
 	free(p->final);
 }
 
-static int part_make(const struct convert_target *to, const char *final,
-		     const struct stat *like, struct part *ret)
+static int part_make_named(struct part *p, const struct stat *like)
 {
 	uint64_t random;
 
-	*ret = (struct part){ to->dirfd, -1, NULL, NULL, false };
 	if (getrandom(&random, sizeof(random), 0) < 0)
 		return -errno;
-	ret->final = strdup(final);
-	if (!ret->final)
-		return -ENOMEM;
-	if (asprintf(&ret->name, "%s.%016llx" IO_TEMPORARY, final,
+	if (asprintf(&p->name, "%s.%016llx" IO_TEMPORARY, p->final,
 		     (unsigned long long)random) < 0) {
-		ret->name = NULL;
+		p->name = NULL;
 		return -ENOMEM;
 	}
-	ret->fd = io_create(to->dirfd, ret->name, like);
-	if (ret->fd < 0)
-		free(STEAL(ret->name));
+	p->fd = io_create(p->dirfd, p->name, like);
+	if (p->fd < 0)
+		free(STEAL(p->name));
+	return p->fd < 0 ? p->fd : 0;
+}
+
+/* Without a name it goes with us, however we end. */
+static int part_make(const struct convert_target *to, const char *final,
+		     const struct stat *like, struct part *ret)
+{
+	*ret = (struct part){ to->dirfd, -1, NULL, strdup(final), false };
+	if (!ret->final)
+		return -ENOMEM;
+	ret->fd = io_create_unnamed(to->dirfd, like);
+	if (ret->fd == -EOPNOTSUPP)
+		return part_make_named(ret, like);
 	return ret->fd < 0 ? ret->fd : 0;
 }
 
@@ -200,8 +208,10 @@ static int part_name(struct part *p)
 {
 	int r = io_sync(p->fd);
 
-	if (r == 0)
-		r = io_rename_new(p->dirfd, p->name, p->final);
+	if (r < 0)
+		return r;
+	r = p->name ? io_rename_new(p->dirfd, p->name, p->final)
+		    : io_name_new(p->fd, p->dirfd, p->final);
 	p->named = r == 0;
 	return r;
 }
@@ -209,6 +219,7 @@ static int part_name(struct part *p)
 /* It stays. */
 static void part_keep(struct part *p)
 {
+	p->named = false;
 	free(STEAL(p->name));
 }
 

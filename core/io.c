@@ -327,6 +327,38 @@ static uint64_t digits_of(const struct stat *st)
 	return hash;
 }
 
+/* What the kernel calls the file; linkat() of an empty path is for root alone. */
+static void path_of(int fd, char path[32])
+{
+	(void)snprintf(path, 32, "/proc/self/fd/%d", fd);
+}
+
+int io_create_unnamed(int dirfd, const struct stat *like)
+{
+	CLEANUP(close_fd)
+	int fd = openat(dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	char path[32];
+	int r;
+
+	if (fd < 0)
+		return errno == EISDIR ? -EOPNOTSUPP : -errno;
+	path_of(fd, path);
+	if (access(path, F_OK) < 0)
+		return -EOPNOTSUPP;
+	r = take_after(fd, like);
+	return r < 0 ? r : steal_fd(&fd);
+}
+
+int io_name_new(int fd, int dirfd, const char *name)
+{
+	char path[32];
+
+	path_of(fd, path);
+	return linkat(AT_FDCWD, path, dirfd, name, AT_SYMLINK_FOLLOW) < 0
+		       ? -errno
+		       : 0;
+}
+
 /*
  * Gives the file the name that says which one it is, and opens it anew: a lease needs
  * a file that nobody has open for writing.

@@ -92,6 +92,13 @@ int io_memory(void);
  * those of `like`, as far as we may set them.
  */
 int io_create(int dirfd, const char *path, const struct stat *like);
+/*
+ * The same without a name, of which a crash leaves nothing; -EOPNOTSUPP where there is no
+ * such thing, or it could not be named later.
+ */
+int io_create_unnamed(int dirfd, const struct stat *like);
+/* Gives it a name that nothing has yet, else -EEXIST. */
+int io_name_new(int fd, int dirfd, const char *name);
 
 /*
  * Follows `name`, where it is a symbolic link, to the directory and name of the file

@@ -1,6 +1,9 @@
 """weightfs --convert: byte for byte what TensorFlow writes in the other format."""
+import glob
 import os
 import shutil
+import signal
+import subprocess
 
 import pytest
 
@@ -142,6 +145,34 @@ def test_values_that_are_missing_are_damage(shop):
         assert done.returncode == 3
         assert "dense/kernel/Adam: cannot be read: its data shard ends before it" in done.stderr
     assert len(os.listdir(shop.directory)) == 2
+
+
+def writes(pid):
+    """Whether a process has begun to write what gets its name in the end."""
+    try:
+        return any(os.readlink(f).endswith((" (deleted)", ".weightfs-tmp"))
+                   for f in glob.glob("/proc/%d/fd/*" % pid))
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("to", ["v1", "v2"])
+def test_an_interrupted_one_leaves_nothing(shop, to, number):
+    """Ended, or killed, in the midst of a large value."""
+    build = sstable.BundleBuilder()
+    build.entries[b"large"] = sstable.Entry(sstable.DT["float32"], [1 << 28], 0, 0, 1 << 30, 0)
+    (shop.directory / "m.index").write_bytes(build.index())
+    data = shop.directory / "m.data-00000-of-00001"
+    data.touch()
+    os.truncate(data, 1 << 30)
+    before = sorted(os.listdir(shop.directory))
+    with subprocess.Popen([mounts.BINARY, "--convert", "--to", to, shop.directory / "m",
+                           shop.directory / "new"]) as program:
+        assert mounts.wait_until(lambda: writes(program.pid), 30)
+        program.send_signal(number)
+        assert program.wait(60) == -number
+    assert sorted(os.listdir(shop.directory)) == before
 
 
 def test_a_damaged_source_leaves_nothing(shop, fixture_copy):
