@@ -196,9 +196,9 @@ int io_open(int dirfd, const char *path, int flags)
 	int root = atomic_load(&source_root);
 	int fd = open_beneath(dirfd, path, flags);
 
-	return fd == -EXDEV && root >= 0
-		       ? open_in_source(root, dirfd, path, flags)
-		       : fd;
+	return fd == -EXDEV ? open_in_source(root < 0 ? dirfd : root, dirfd,
+					     path, flags)
+			    : fd;
 }
 
 /* --- links, one after the other -------------------------------------------- */

@@ -213,6 +213,15 @@ static int say_missing(const char *path)
 	return -ENOENT;
 }
 
+/* Whether there is an index of the prefix, and it leads out of the directory. */
+static bool leads_out(int dirfd, const char *prefix)
+{
+	CLEANUP(free_ptr) char *name = bundle_index_name(prefix);
+	struct stat st;
+
+	return name && io_stat(dirfd, name, &st) == -EXDEV;
+}
+
 /* Says why `name`, in which nothing was recognised, cannot be mounted. */
 static int refuse(const char *path, int dirfd, const char *name)
 {
@@ -221,6 +230,10 @@ static int refuse(const char *path, int dirfd, const char *name)
 	uint64_t size;
 	int r = io_stat(dirfd, name, &st);
 
+	if (r == -ENOENT && leads_out(dirfd, name))
+		return say_what(path, "a checkpoint whose index is a link out "
+				      "of its directory: name a directory "
+				      "above both, or where it leads");
 	if (r == -ENOENT)
 		return say_missing(path);
 	if (r == -EXDEV)

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 import mounts
+import tree
 from fixtures import FIXTURE_DIR
 from offline import copy_of, path_of
 
@@ -97,6 +98,33 @@ def test_paths_to_nothing(fixture_copy, monkeypatch, path, what):
     monkeypatch.chdir(fixture_copy("v2_tf1_adam"))
     line, = said("--list", path, code=3)
     assert what in line
+
+
+def test_absolute_links_into_the_directory(shop):
+    """As in a mount of the directory; also the prefix alone, which TensorFlow reads."""
+    source = shop.directory / "source"
+    copy_of(V2, source / "model")
+    for end in (".index", ".data-00000-of-00001"):
+        os.symlink(os.path.realpath(source) + "/model" + end, source / ("link" + end))
+    for path in (source, source / "link"):
+        for command in ("--list", "--check"):
+            assert said(command, path, code=0) == []
+    assert said("--diff", source / "link", source / "model", code=0) == []
+    assert said("--convert", "--to", "v2", source / "link", source / "new", code=0) == []
+    mount = shop.mount(source / "link", "ro")
+    assert tree.read(mount / "dense/kernel.shape") == b"[6, 4]\n"
+
+
+def test_a_prefix_that_links_to_another_directory(shop):
+    """Nothing is followed out of the directory that is named; the message says so."""
+    copy_of(V2, shop.directory / "other/model")
+    (shop.directory / "source").mkdir()
+    for end in (".index", ".data-00000-of-00001"):
+        os.symlink("../other/model" + end, shop.directory / ("source/link" + end))
+    line, = said("--list", shop.directory / "source/link", code=3)
+    assert "whose index is a link out of its directory" in line
+    # The file itself says where it is.
+    assert said("--list", shop.directory / "source/link.index", code=0) == []
 
 
 def test_v1_of_a_very_long_name(shop):
