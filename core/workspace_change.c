@@ -137,6 +137,10 @@ static int come_back(struct workspace *ws, struct place *p, struct variable *v,
 	if (b.id == OBJECTS_NONE)
 		return 1; /* too late: it is another one */
 	(void)workspace_rescue_bond(ws, &b);
+	r = workspace_fetch_companion(ws, v, p->parent,
+				      buf_span(&p->component));
+	if (r < 0)
+		return r;
 	tree_lead(workspace_tree(ws), p->variable, v);
 	*ret = workspace_object_of(p->variable, FACET_VALUE);
 	return 0;
@@ -332,10 +336,14 @@ static int doom_name(struct workspace *ws, struct node *n, struct span key)
 static int unlink_variable(struct workspace *ws, struct node *n)
 {
 	CLEANUP(buf_release) struct buf key = { 0 };
+	CLEANUP(buf_release) struct buf name = { 0 };
 	CLEANUP(variable_unrefp)
 	struct variable *v = variable_ref(node_variable(n));
+	struct node *scope = node_parent(n);
 	int r = variable_key(v, &key);
 
+	if (r == 0)
+		r = node_put_component(n, &name);
 	if (r < 0)
 		return r;
 	if (variable_links(v) > 1 && variable_loose(v)) {
@@ -351,6 +359,8 @@ static int unlink_variable(struct workspace *ws, struct node *n)
 		r = workspace_ghost(ws, n, v);
 	if (variable_links(v) == 0)
 		variable_set_stored(v, false);
+	else if (r == 0 && workspace_graph(ws))
+		r = workspace_pass_companion(ws, v, scope, buf_span(&name));
 	return r;
 }
 

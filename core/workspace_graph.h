@@ -61,6 +61,25 @@ int workspace_free_key(struct workspace *ws, const struct bond *b, size_t id,
 /* As variable_rename(), unless that is its key. */
 int workspace_give_key(struct variable *v, struct span key);
 
+/* The companion directory of a place, NAME.d, if it is there; workspace_companion.c. */
+struct node *workspace_companion(const struct workspace *ws,
+				 const struct node *parent,
+				 struct span component);
+/*
+ * It goes elsewhere, unless something stands there.  Who removes or moves it next, where it
+ * was, finds it empty and need do nothing.
+ */
+int workspace_move_companion(struct workspace *ws, struct node *scope,
+			     struct node *parent, struct span component);
+/*
+ * `v` has just lost the name, and has others: the companion goes to one of these, as far as
+ * it can without being in the way of `rm -r`.  Or the name is there again: it comes back.
+ */
+int workspace_pass_companion(struct workspace *ws, struct variable *v,
+			     const struct node *parent, struct span component);
+int workspace_fetch_companion(struct workspace *ws, struct variable *v,
+			      struct node *parent, struct span component);
+
 /* After edits of the graph: keys follow. */
 int workspace_tidy(struct workspace *ws);
 /* The bond goes soon; `key` with it, if it is the last of a variable. */

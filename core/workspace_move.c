@@ -39,10 +39,7 @@ int renaming_bond_to(const struct renaming *x, struct bond *ret)
 struct node *renaming_companion_of(const struct renaming *x,
 				   const struct place *p)
 {
-	struct node *n = tree_find_scope(tree_of(x), p->parent,
-					 buf_span(&p->component));
-
-	return n && node_dotted(n) && !node_ghost(n) ? n : NULL;
+	return workspace_companion(x->ws, p->parent, buf_span(&p->component));
 }
 
 bool renaming_is_in_companion(const struct renaming *x, const struct node *n,
@@ -57,26 +54,10 @@ bool renaming_is_in_companion(const struct renaming *x, const struct node *n,
 static int move_companion(const struct renaming *x)
 {
 	struct node *scope = renaming_companion_of(x, &x->from);
-	struct node *there = tree_find_scope(tree_of(x), x->to.parent,
-					     buf_span(&x->to.component));
-	struct node *n;
-	int r;
 
-	if (!scope || (there && !node_ghost(there) && !node_empty(there)))
-		return 0;
-	if (there)
-		tree_remove(tree_of(x), there);
-	r = tree_move(tree_of(x), scope, x->to.parent,
-		      buf_span(&x->to.component), true);
-	if (r < 0)
-		return r;
-	tree_linger(tree_of(x), x->from.parent, buf_span(&x->from.component));
-	n = tree_find_scope(tree_of(x), x->from.parent,
-			    buf_span(&x->from.component));
-	if (n && node_ghost(n))
-		node_set_since(n, clock_ms());
-	workspace_keep_emptied(x->from.parent);
-	return 0;
+	return scope ? workspace_move_companion(x->ws, scope, x->to.parent,
+						buf_span(&x->to.component))
+		     : 0;
 }
 
 bool move_lingering(struct renaming *x)

@@ -76,6 +76,44 @@ def test_an_optimizer_of_keras(shop, fixture_copy, judge):
     assert len(keys) >= 4
 
 
+SHARED = {"a": {"w": array(1, 3), "own": array(2, 2)}, "b": {"w": Same("a/w"), "own": array(3, 2)}}
+
+
+@pytest.mark.parametrize("how", ["rm -r a", "rm a/w; rm -r a/own*; rmdir a", "rm -r a/w* a/own*; rmdir a"])
+def test_one_owner_of_a_shared_variable(saved_program, judge, how):
+    """Its slots stood beside the name that went, and are those of the other one."""
+    prefix, at, values, mount = saved_program(SHARED, ["a/w", "a/own", "b/own"])
+    run(at, how, "test -f b/w.d/slots/optimizer/m")
+    mount.unmount()
+    want = {"b": {"w": SHARED["a"]["w"], "own": SHARED["b"]["own"]}}
+    found = judge.program_restore(prefix, blank(want), "assert_consumed", ["b/w", "b/own"])
+    assert found == {k.replace("a/w", "b/w"): v for k, v in values.items()
+                     if not k.startswith("a/own")}
+    object_walks.check(judge, prefix)
+
+
+def test_both_owners_of_a_shared_variable(saved_program, judge):
+    """In one directory, whose names `rm -r` has listed before slots could go elsewhere."""
+    program = {"top": {"w": array(1, 3), "z": Same("top/w"), "deep": {"w": Same("top/w")}},
+               "own": array(3, 2)}
+    prefix, at, values, mount = saved_program(program, ["top/w", "own"])
+    run(at, "rm -r top")
+    mount.unmount()
+    found = judge.program_restore(prefix, blank({"own": array(3, 2)}), "assert_consumed", ["own"])
+    assert found == {k: v for k, v in values.items() if not k.startswith("top")}
+    object_walks.check(judge, prefix)
+
+
+def test_slots_come_back_with_a_name(saved_program, judge):
+    """As `install` makes a file anew: the first of two names has them again."""
+    prefix, at, values, mount = saved_program(SHARED, ["a/w", "a/own", "b/own"])
+    run(at, "cp a/w ../../w", "install -m 644 ../../w a/w", "test -f a/w.d/slots/optimizer/m",
+        "test -z \"$(ls b | grep -Fx w.d)\"")
+    mount.unmount()
+    assert judge.program_restore(prefix, blank(SHARED), "assert_consumed",
+                                 ["a/w", "a/own", "b/own"]) == values
+
+
 def test_an_item_of_a_list(saved_program, judge):
     """`rm v/1` leaves 0 and 2: nothing is numbered anew."""
     program = {"v": [array(i, 2) for i in range(3)]}
