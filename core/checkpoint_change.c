@@ -43,10 +43,10 @@ static int find_shard_locked(struct checkpoint *cp, struct variable *v,
 	return bundle_shard(catalog_bundle(cp->catalog), e, ret);
 }
 
-/* The graph says what all the others are: it is not to be written as a value. */
-static int check_not_graph(struct checkpoint *cp, struct variable *v)
+/* The graph says what all the others are.  Where it is known, what is written is compared. */
+static int check_not_graph_locked(struct checkpoint *cp, struct variable *v)
 {
-	if (!workspace_holds_graph(v))
+	if (!workspace_holds_graph(v) || workspace_has_graph(&cp->ws))
 		return 0;
 	log_error("%s: %s: not written: the object graph is read-only where it "
 		  "stands",
@@ -329,11 +329,8 @@ int checkpoint_open_writer(struct checkpoint *cp, struct variable *v,
 			   bool truncate)
 {
 	CLEANUP(shard_unrefp) struct shard *shard = NULL;
-	int r = check_not_graph(cp, v);
+	int r = -ESTALE;
 
-	if (r < 0)
-		return r;
-	r = -ESTALE;
 	/* Between the data and the index of a save by somebody else: that is over soon. */
 	for (int tries = 0; r == -ESTALE && tries < SETTLE_TRIES; tries++) {
 		if (tries > 0)
@@ -343,7 +340,9 @@ int checkpoint_open_writer(struct checkpoint *cp, struct variable *v,
 			(void)checkpoint_refresh_locked(cp);
 		if (variable_dead(v))
 			return -ESTALE;
-		r = check_writable_locked(cp);
+		r = check_not_graph_locked(cp, v);
+		if (r == 0)
+			r = check_writable_locked(cp);
 		if (r == 0)
 			r = find_shard_locked(cp, v, &shard);
 	}

@@ -124,6 +124,12 @@ size_t objects_find_key(const struct objects *o, struct span key);
 /* The object that an attribute's key begins as: whose `.../.ATTRIBUTES/` it is. */
 size_t objects_find_owner(const struct objects *o, struct span key);
 
+/*
+ * 1 if `o` has, by the same names, every edge, slot and value that `said` has, and what is
+ * one or two in `said` is so in `o`.  0 if not; numbers and keys do not count.
+ */
+int objects_hold(const struct objects *o, const struct objects *said);
+
 /* --- keys -------------------------------------------------------------------------- */
 
 /*

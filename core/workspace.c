@@ -217,8 +217,8 @@ bool workspace_rescue(struct workspace *ws, struct variable *v)
 					     : NULL;
 	struct bond b = { 0 };
 
-	if (n && workspace_bond_of(ws, n, &name, &b) == 0 &&
-	    b.kind != BOND_NONE)
+	if (n && !workspace_is_graph(v) &&
+	    workspace_bond_of(ws, n, &name, &b) == 0 && b.kind != BOND_NONE)
 		return workspace_rescue_bond(ws, &b);
 	return variable_key(v, &key) == 0 &&
 	       pending_rescue(ws->pending, buf_span(&key));
@@ -295,6 +295,8 @@ int workspace_take_over(struct workspace *ws, struct variable *v)
 	if (workspace_is_graph(v) && n && ws->made && !ws->config->raw &&
 	    variable_loose(v))
 		r = workspace_graph_came(ws, v);
+	else if (workspace_is_graph(v) && n && workspace_graph(ws))
+		return workspace_graph_written(ws, n);
 	if (r == 0)
 		r = workspace_bind(ws, v);
 	if (r < 0)

@@ -51,6 +51,8 @@ struct workspace {
 
 /* Whether it is the object graph, and stands. */
 bool workspace_holds_graph(struct variable *v);
+/* Whether names are those of an object graph, which is known. */
+bool workspace_has_graph(const struct workspace *ws);
 /* As the functions of checkpoint.h of the same names. */
 int workspace_lookup(struct workspace *ws, const struct node *scope,
 		     struct span name, pid_t by, struct object *ret);

@@ -13,6 +13,8 @@
 #include "core/workspace_graph.h"
 #include "core/workspace_inside.h"
 
+#define WRITTEN_CHUNK ((size_t)1 << 20)
+
 /* --- to the disk ------------------------------------------------------------------- */
 
 static int read_proto(void *arg, void *buf, size_t n, uint64_t at)
@@ -224,8 +226,83 @@ bool workspace_holds_graph(struct variable *v)
 
 bool workspace_takes_graph(const struct workspace *ws)
 {
-	return ws->made && !ws->config->raw && !graph_node(ws);
+	return (ws->made || workspace_graph(ws)) && !ws->config->raw &&
+	       !graph_node(ws);
 }
+
+/* --- a graph where there is one ------------------------------------------------------- */
+
+bool workspace_has_graph(const struct workspace *ws)
+{
+	return workspace_graph(ws);
+}
+
+static int read_written(struct variable *v, struct objects **ret)
+{
+	CLEANUP(buf_release) struct buf bytes = { 0 };
+	size_t n;
+	int r;
+
+	do {
+		struct reading part = { 0 };
+
+		r = variable_read(v, WRITTEN_CHUNK, bytes.len, &part);
+		n = r < 0 ? 0 : part.n;
+		buf_put(&bytes, part.data, n);
+		reading_release(&part);
+	} while (n > 0 && !buf_error(&bytes));
+	if (r == 0)
+		r = buf_error(&bytes);
+	return r < 0 ? r : objects_parse(buf_span(&bytes), ret);
+}
+
+int workspace_check_written(const struct workspace *ws, struct variable *v)
+{
+	CLEANUP(objects_freep) struct objects *said = NULL;
+	int r = read_written(v, &said);
+
+	if (r == 0)
+		r = objects_hold(workspace_graph(ws), said);
+	if (r == 1 || r == -ENOMEM)
+		return r == 1 ? 0 : r;
+	log_error("%s: %s: not written: it says something else than the "
+		  "present one, which follows the names in the mount and is "
+		  "read-only; all other files are taken as they are",
+		  ws->label, GRAPH_KEY);
+	return -EPERM;
+}
+
+/* The present one, as it was written last; counted.  NULL if it has gone from the disk. */
+static struct entry *present_graph(const struct workspace *ws)
+{
+	struct entry *e = edit_find(pending_edit(ws->pending),
+				    span_of(GRAPH_KEY));
+
+	if (!e)
+		e = bundle_find(catalog_bundle(ws->catalog),
+				span_of(GRAPH_KEY));
+	return e ? entry_ref(e) : NULL;
+}
+
+/*
+ * What says the same may have other numbers and keys, and those of the present one are what
+ * the checkpoint is known by: that stays, also where it was removed a moment ago.
+ */
+int workspace_graph_written(struct workspace *ws, struct node *n)
+{
+	CLEANUP(variable_unrefp)
+	struct variable *v = variable_ref(node_variable(n));
+	CLEANUP(entry_unrefp) struct entry *e = variable_entry(v);
+	CLEANUP(entry_unrefp) struct entry *present = present_graph(ws);
+	int told = workspace_check_written(ws, v);
+	int r = present ? 0 : write_graph(ws, e, &present);
+
+	if (r == 0)
+		r = show_graph(ws, n, present);
+	return r < 0 ? r : told;
+}
+
+/* --- a graph that comes into what this mount has made ---------------------------------- */
 
 /* What a path that is there already gets from the graph. */
 struct mapped {

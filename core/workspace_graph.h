@@ -19,9 +19,10 @@
  *    same edit (workspace_put_graph()).  What fails leaves that edit pending; what is given
  *    up is followed by catalog_adopt(), which reads the graph of the disk.
  *
- * The graph itself is read-only where it stands.  Removed, it is written no more, and names
- * stay what they are.  In a checkpoint that this mount has made it can come: then the paths
- * that are there are looked up in it, and get its keys (workspace_graph_came()).
+ * The graph itself is read-only where it stands: what is written there has to say nothing new
+ * (workspace_graph_written()).  Removed, it is written no more, and names stay what they are.
+ * In a checkpoint that this mount has made it can come: then the paths that are there are
+ * looked up in it, and get its keys (workspace_graph_came()).
  */
 #pragma once
 
@@ -100,6 +101,10 @@ int workspace_leave_links(struct workspace *ws, const struct node *scope);
 int workspace_resolve_links(struct workspace *ws);
 /* `v`, which has just got a value, is an object graph. */
 int workspace_graph_came(struct workspace *ws, struct variable *v);
+/* The same where there is a graph already: -EPERM if it says anything else than that. */
+int workspace_graph_written(struct workspace *ws, struct node *n);
+/* As workspace_graph_written(), of bytes that are anywhere; nothing is changed. */
+int workspace_check_written(const struct workspace *ws, struct variable *v);
 bool workspace_is_graph(struct variable *v);
 /* May a graph be put in? */
 bool workspace_takes_graph(const struct workspace *ws);

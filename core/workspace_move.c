@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "core/cleanup.h"
-#include "core/clock.h"
 #include "core/workspace_graph.h"
 
 static struct tree *tree_of(const struct renaming *x)
@@ -324,6 +323,16 @@ static int move_edge(struct renaming *x, struct variable *v)
 	return r < 0 || node_dead(x->from.parent) ? r : move_companion(x);
 }
 
+/* A graph over the one that is there: it has nothing to say that is not so already. */
+static int move_onto_graph(struct renaming *x, struct variable *v)
+{
+	int r = variable_loose(v) ? workspace_check_written(x->ws, v) : -EPERM;
+
+	if (r == 0)
+		tree_remove(tree_of(x), x->from.variable);
+	return r;
+}
+
 int move_object(struct renaming *x)
 {
 	CLEANUP(variable_unrefp)
@@ -339,6 +348,8 @@ int move_object(struct renaming *x)
 		return -EEXIST;
 	if (there && node_kind(there) == NODE_SCOPE)
 		return -EISDIR;
+	if (w && workspace_is_graph(w))
+		return move_onto_graph(x, v);
 	if (variable_loose(v))
 		return move_loose(x, v);
 	if (!workspace_is_object(x->ws, v))
