@@ -382,10 +382,12 @@ static void sweep(struct tree *t, struct node *scope, bool all)
 }
 
 /*
- * Calls sweep() for each scope, children before parents: a walk that keeps no more
+ * Calls `each` for each scope, children before parents: a walk that keeps no more
  * than where it is, since trees may be as deep as a file is long.
  */
-static void sweep_all(struct tree *t, bool all)
+static void each_scope(
+	struct tree *t,
+	void (*each)(struct tree *t, struct node *scope, bool all), bool all)
 {
 	struct node *at = t->root;
 	uint64_t place = 0;
@@ -400,7 +402,7 @@ static void sweep_all(struct tree *t, bool all)
 		} else if (child) {
 			place = next + 1;
 		} else {
-			sweep(t, at, all);
+			each(t, at, all);
 			place = at->place + 1;
 			at = at->parent;
 		}
@@ -409,8 +411,20 @@ static void sweep_all(struct tree *t, bool all)
 
 void tree_end(struct tree *t)
 {
-	sweep_all(t, false);
+	each_scope(t, sweep, false);
 	t->told = true;
+}
+
+static void forget_scope(struct tree *t, struct node *scope, bool all)
+{
+	(void)t;
+	(void)all;
+	scope->kept = false;
+}
+
+void tree_forget_scopes(struct tree *t)
+{
+	each_scope(t, forget_scope, true);
 }
 
 void tree_free(struct tree *t)
@@ -419,7 +433,7 @@ void tree_free(struct tree *t)
 		return;
 	t->told = false;
 	if (t->root)
-		sweep_all(t, true);
+		each_scope(t, sweep, true);
 	node_unref(t->root);
 	free(t->buckets);
 	free(t);

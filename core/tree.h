@@ -62,6 +62,8 @@ struct cuts *tree_cuts(const struct tree *t);
 void tree_begin(struct tree *t);
 /* Everything that was not put since tree_begin() is removed. */
 void tree_end(struct tree *t);
+/* Scopes that were made, or have become empty, are not kept by the next tree_end(). */
+void tree_forget_scopes(struct tree *t);
 
 /*
  * Put what stands under `component` (raw) in `parent`.  A scope that is there is

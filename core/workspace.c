@@ -429,4 +429,5 @@ void workspace_forget(struct workspace *ws)
 
 	(void)node_each_variable(root, forget_one, NULL);
 	(void)node_each_link(root, forget_link, NULL);
+	tree_forget_scopes(workspace_tree(ws));
 }

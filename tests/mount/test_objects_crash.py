@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+import fixtures
 import object_model
 import object_walks
 from jobs import array, fsync, run
@@ -63,6 +64,21 @@ def test_abort_of_a_manual_commit(saved_program, shop, judge):
                                   "assert_consumed")
     assert found == {k.replace("dense", "y"): v for k, v in values.items()}
     object_walks.check(judge, prefix)
+
+
+def all_names(top):
+    return {os.path.join(d, n) for d, below, files in os.walk(top) for n in below + files}
+
+
+@pytest.mark.parametrize("name, scope", [("v2_tf2_manager-3", "model/dense"), ("v2_tf1_adam-5", "dense")])
+def test_an_abort_leaves_no_directory(shop, fixture_copy, name, scope):
+    """What was made, copied, emptied: the tree is that of before."""
+    mount = shop.mount(fixture_copy(fixtures.directory_of(name)), "commit=manual")
+    top = mount / fixtures.prefix_of(name)
+    before = all_names(top)
+    run(top, "mkdir -p made/deep", "cp -r %s copy" % scope, "mv %s away" % scope, "rm -r away",
+        "echo abort > '%s'" % (mount / ".weightfs/control"))
+    assert all_names(top) == before
 
 
 @pytest.mark.parametrize("steps", [
