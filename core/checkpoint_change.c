@@ -86,18 +86,32 @@ static void changing_end(struct changing *c)
 	pthread_mutex_unlock(&c->cp->flush_lock);
 }
 
-/* The same for names, which a SavedModel has in another file as well. */
-static int renaming_begin(struct checkpoint *cp, struct changing *ret)
+/* What a SavedModel has in another file as well. */
+static int refuse_frozen(struct checkpoint *cp, struct span path)
 {
+	log_error("%s/%.*s: not changed: in a SavedModel only values can be: "
+		  "saved_model.pb has the names and shapes, too; -o force does "
+		  "it all the same",
+		  cp->label, (int)path.len, (const char *)path.data);
+	return -EPERM;
+}
+
+/* The same for the name of something in `scope`. */
+static int renaming_begin(struct checkpoint *cp, const struct node *scope,
+			  struct span name, struct changing *ret)
+{
+	CLEANUP(buf_release) struct buf path = { 0 };
 	int r = changing_begin(cp, ret);
 
+	if (r == 0 && node_dead(scope))
+		r = -ENOENT;
 	if (r < 0 || !cp->frozen)
 		return r;
-	log_error(
-		"%s: in a SavedModel only values can be changed: saved_model.pb "
-		"has the names and shapes, too; -o force does it all the same",
-		cp->label);
-	return -EPERM;
+	(void)node_put_path(scope, &path);
+	if (path.len)
+		buf_put(&path, "/", 1);
+	buf_put(&path, name.data, name.len);
+	return refuse_frozen(cp, buf_span(&path));
 }
 
 int checkpoint_create(struct checkpoint *cp, struct node *scope,
@@ -105,10 +119,8 @@ int checkpoint_create(struct checkpoint *cp, struct node *scope,
 		      struct object *ret)
 {
 	CLEANUP(changing_end) struct changing c;
-	int r = renaming_begin(cp, &c);
+	int r = renaming_begin(cp, scope, name, &c);
 
-	if (r == 0 && node_dead(scope))
-		r = -ENOENT;
 	return r < 0 ? r : workspace_create(&cp->ws, scope, name, owner, ret);
 }
 
@@ -116,10 +128,8 @@ int checkpoint_mkdir(struct checkpoint *cp, struct node *scope,
 		     struct span name, struct object *ret)
 {
 	CLEANUP(changing_end) struct changing c;
-	int r = renaming_begin(cp, &c);
+	int r = renaming_begin(cp, scope, name, &c);
 
-	if (r == 0 && node_dead(scope))
-		r = -ENOENT;
 	return r < 0 ? r : workspace_mkdir(&cp->ws, scope, name, ret);
 }
 
@@ -127,10 +137,8 @@ int checkpoint_unlink(struct checkpoint *cp, struct node *scope,
 		      struct span name)
 {
 	CLEANUP(changing_end) struct changing c;
-	int r = renaming_begin(cp, &c);
+	int r = renaming_begin(cp, scope, name, &c);
 
-	if (r == 0 && node_dead(scope))
-		r = -ENOENT;
 	return r < 0 ? r : workspace_unlink(&cp->ws, scope, name);
 }
 
@@ -138,10 +146,8 @@ int checkpoint_rmdir(struct checkpoint *cp, struct node *scope,
 		     struct span name)
 {
 	CLEANUP(changing_end) struct changing c;
-	int r = renaming_begin(cp, &c);
+	int r = renaming_begin(cp, scope, name, &c);
 
-	if (r == 0 && node_dead(scope))
-		r = -ENOENT;
 	return r < 0 ? r : workspace_rmdir(&cp->ws, scope, name);
 }
 
@@ -149,10 +155,8 @@ int checkpoint_symlink(struct checkpoint *cp, struct node *scope,
 		       struct span name, struct span text, struct object *ret)
 {
 	CLEANUP(changing_end) struct changing c;
-	int r = renaming_begin(cp, &c);
+	int r = renaming_begin(cp, scope, name, &c);
 
-	if (r == 0 && node_dead(scope))
-		r = -ENOENT;
 	return r < 0 ? r : workspace_symlink(&cp->ws, scope, name, text, ret);
 }
 
@@ -161,10 +165,8 @@ int checkpoint_link(struct checkpoint *cp, const struct object *from,
 		    struct object *ret)
 {
 	CLEANUP(changing_end) struct changing c;
-	int r = renaming_begin(cp, &c);
+	int r = renaming_begin(cp, scope, name, &c);
 
-	if (r == 0 && node_dead(scope))
-		r = -ENOENT;
 	return r < 0 ? r : workspace_link(&cp->ws, from, scope, name, by, ret);
 }
 
@@ -180,9 +182,9 @@ static int rename_now(struct checkpoint *cp, const struct names *n,
 		      bool *ret_goes_back)
 {
 	CLEANUP(changing_end) struct changing c;
-	int r = renaming_begin(cp, &c);
+	int r = renaming_begin(cp, n->from, n->from_name, &c);
 
-	if (r == 0 && (node_dead(n->from) || node_dead(n->to)))
+	if (r == 0 && node_dead(n->to))
 		r = -ENOENT;
 	if (r == 0)
 		*ret_goes_back = workspace_goes_back(&cp->ws, n->from,
@@ -248,6 +250,18 @@ static int check_says_the_same(struct variable *v, enum facet facet,
 	return r == 0 && !type_equal(&now, &next) ? -EPERM : r;
 }
 
+static int refuse_sidecar(struct checkpoint *cp, struct variable *v,
+			  enum facet facet)
+{
+	CLEANUP(buf_release) struct buf path = { 0 };
+	struct node *n = node_next_name(v, NULL);
+
+	if (n)
+		(void)node_put_path(n, &path);
+	buf_printf(&path, facet == FACET_SHAPE ? ".shape" : ".dtype");
+	return refuse_frozen(cp, buf_span(&path));
+}
+
 /* The present bytes as elements of `item` bytes, or none where they are no such. */
 static int64_t count_elements(struct variable *v, uint64_t item,
 			      uint64_t *ret_size)
@@ -305,10 +319,10 @@ static int set_sidecar_now(struct checkpoint *cp, struct variable *v,
 	CLEANUP(changing_end) struct changing c;
 	int r = changing_begin(cp, &c);
 
-	if (r == 0)
-		r = cp->frozen || workspace_holds_graph(v)
-			    ? check_says_the_same(v, facet, text)
-			    : 0;
+	if (r == 0 && (cp->frozen || workspace_holds_graph(v)))
+		r = check_says_the_same(v, facet, text);
+	if (r == -EPERM && cp->frozen)
+		r = refuse_sidecar(cp, v, facet);
 	if (r == 0)
 		r = check_format(cp, v, facet, text);
 	if (r < 0)

@@ -12,7 +12,10 @@ CHANGES = {
     "unlink": lambda m: os.unlink(m + "/dense/kernel"),
     "rename": lambda m: os.rename(m + "/dense/kernel", m + "/other"),
     "reshape": lambda m: tree.write(m + "/dense/kernel.shape", b"[-1, 1]\n"),
+    "retype": lambda m: tree.write(m + "/dense/kernel.dtype", b"int32\n"),
 }
+NAMED = {"create": "new", "mkdir": "scope", "unlink": "dense/kernel", "rename": "dense/kernel",
+         "reshape": "dense/kernel.shape", "retype": "dense/kernel.dtype"}
 
 
 @pytest.fixture
@@ -21,7 +24,7 @@ def variables(shop, fixture_copy):
     source = fixture_copy("savedmodel_tf1")
     before = disk.digest(source)
     mount = shop.mount(source)
-    yield str(mount / "variables/variables")
+    yield mount
     mount.unmount()
     assert disk.digest(source) == before
 
@@ -29,9 +32,11 @@ def variables(shop, fixture_copy):
 @pytest.mark.parametrize("what", CHANGES)
 def test_names_and_types_stay(variables, what):
     """EPERM; the same text in a sidecar is no change."""
+    mount, variables = variables, str(variables / "variables/variables")
     names = sorted(os.listdir(variables))
     assert tree.error_of(CHANGES[what], variables) == "EPERM"
     assert sorted(os.listdir(variables)) == names
+    assert "variables/variables/%s: not changed: in a SavedModel" % NAMED[what] in mount.log()
     tree.write(variables + "/dense/kernel.dtype", tree.read(variables + "/dense/kernel.dtype"))
 
 
