@@ -6,7 +6,7 @@ import pytest
 import object_walks
 from fixtures import GRAPH_KEY
 from jobs import array, fsync, run
-from programs import blank
+from programs import Same, blank
 
 GRAPH = GRAPH_KEY.decode()
 SLOTS = ["net/dense/kernel"]
@@ -14,7 +14,8 @@ SLOTS = ["net/dense/kernel"]
 
 def program(seed):
     return {"net": {"dense": {"kernel": array(seed, 3, 2), "bias": array(seed + 1, 2)},
-                    "list": [array(seed + 2, 2)]}}
+                    "list": [array(seed + 2, 2)]},
+            "ema": {"dense": Same("net/dense"), "tied": Same("net/list/0")}}
 
 
 def restored(judge, prefix, shape=None, slots=tuple(SLOTS)):
@@ -80,6 +81,7 @@ def test_after_it_was_removed_for_good(saved_programs, judge):
     run(mount.point, "cp a/%s b/" % GRAPH, "mv b/net/dense b/net/d")
     mount.unmount()
     shape = program(0)
+    shape["ema"]["dense"] = Same("net/d")
     shape["net"]["d"] = shape["net"].pop("dense")
     want = {k.replace("net/dense", "net/d"): v for k, v in values["b"].items()}
     assert restored(judge, source / "b", shape, ["net/d/kernel"]) == want
