@@ -88,6 +88,9 @@ int checkpoint_lookup(struct checkpoint *cp, const struct node *scope,
 int checkpoint_list(struct checkpoint *cp, const struct node *scope,
 		    uint64_t *cookie, struct buf *name, struct object *ret);
 
+/* Whether a SavedModel names it and its variables, and `force` is not set. */
+bool checkpoint_frozen(const struct checkpoint *cp);
+
 /* All of `ret` but st_ino. */
 int checkpoint_stat(struct checkpoint *cp, const struct object *o,
 		    struct stat *ret);
@@ -95,7 +98,7 @@ int checkpoint_readlink(struct checkpoint *cp, const struct node *link,
 			struct buf *ret);
 
 /*
- * Changes of names.  -EROFS; -EPERM after a log line in a SavedModel, unless `force`; -EIO,
+ * Changes of names.  -EROFS; -EPERM after a log line where checkpoint_frozen(); -EIO,
  * -EOPNOTSUPP after a log line; -EINVAL where no key maps to the name; else as the system
  * calls.
  *

@@ -86,6 +86,11 @@ static void changing_end(struct changing *c)
 	pthread_mutex_unlock(&c->cp->flush_lock);
 }
 
+bool checkpoint_frozen(const struct checkpoint *cp)
+{
+	return cp->frozen;
+}
+
 /* What a SavedModel has in another file as well. */
 static int refuse_frozen(struct checkpoint *cp, struct span path)
 {

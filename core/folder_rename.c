@@ -283,6 +283,12 @@ static int rename_checkpoint(struct renaming *r)
 {
 	int e = 0;
 
+	if (checkpoint_frozen(item_checkpoint(r->item))) {
+		log_error("%s: not renamed: a SavedModel finds it by this "
+			  "name; -o force does it all the same",
+			  item_name(r->item));
+		return -EPERM;
+	}
 	if (!files_prefix_ok(r->name) && !r->target && is_one_file(r))
 		return rename_table(r);
 	if (!files_prefix_ok(r->name)) {

@@ -40,10 +40,19 @@ def test_names_and_types_stay(variables, what):
     tree.write(variables + "/dense/kernel.dtype", tree.read(variables + "/dense/kernel.dtype"))
 
 
+def test_the_checkpoint_keeps_its_name(variables):
+    """TensorFlow looks for variables/variables."""
+    at = str(variables / "variables")
+    assert tree.error_of(os.rename, at + "/variables", at + "/other") == "EPERM"
+    assert "variables: not renamed: a SavedModel finds it by this name" in variables.log()
+    assert os.listdir(at) == ["variables"]
+
+
 def test_with_force_they_change(shop, fixture_copy):
     """-o force: whoever says so knows why."""
     source = fixture_copy("savedmodel_tf1")
     mount = shop.mount(source, "force")
     os.rename(mount / "variables/variables/dense/kernel", mount / "variables/variables/other")
+    os.rename(mount / "variables/variables", mount / "variables/v")
     mount.unmount()
-    assert b"other" in disk.Snapshot(source / "variables/variables").values
+    assert b"other" in disk.Snapshot(source / "variables/v").values
