@@ -138,6 +138,9 @@ static int move_to_scratch(struct renaming *x, struct variable *v)
 	/* With other names it stays what it is, and a copy is the backup. */
 	variable_set_loose(last ? v : rest, true);
 	r = workspace_ghost(x->ws, x->from.variable, last ? rest : v);
+	if (r == 0 && !last)
+		r = workspace_pass_companion(x->ws, v, x->from.parent,
+					     buf_span(&x->from.component));
 	return r < 0 ? r : renaming_put_at(x, last ? v : rest, false);
 }
 

@@ -79,7 +79,8 @@ def test_an_optimizer_of_keras(shop, fixture_copy, judge):
 SHARED = {"a": {"w": array(1, 3), "own": array(2, 2)}, "b": {"w": Same("a/w"), "own": array(3, 2)}}
 
 
-@pytest.mark.parametrize("how", ["rm -r a", "rm a/w; rm -r a/own*; rmdir a", "rm -r a/w* a/own*; rmdir a"])
+@pytest.mark.parametrize("how", ["rm -r a", "rm a/w; rm -r a/own*; rmdir a", "rm -r a/w* a/own*; rmdir a",
+                                 "mv a/w a/w~; rm -r a"])
 def test_one_owner_of_a_shared_variable(saved_program, judge, how):
     """Its slots stood beside the name that went, and are those of the other one."""
     prefix, at, values, mount = saved_program(SHARED, ["a/w", "a/own", "b/own"])
@@ -104,10 +105,11 @@ def test_both_owners_of_a_shared_variable(saved_program, judge):
     object_walks.check(judge, prefix)
 
 
-def test_slots_come_back_with_a_name(saved_program, judge):
-    """As `install` makes a file anew: the first of two names has them again."""
+@pytest.mark.parametrize("how", ["install -m 644 ../../w a/w", "mv a/w a/w~; cp ../../w a/w; rm a/w~"])
+def test_slots_come_back_with_a_name(saved_program, judge, how):
+    """As `install` and editors make a file anew: the first of two names has them again."""
     prefix, at, values, mount = saved_program(SHARED, ["a/w", "a/own", "b/own"])
-    run(at, "cp a/w ../../w", "install -m 644 ../../w a/w", "test -f a/w.d/slots/optimizer/m",
+    run(at, "cp a/w ../../w", how, "test -f a/w.d/slots/optimizer/m",
         "test -z \"$(ls b | grep -Fx w.d)\"")
     mount.unmount()
     assert judge.program_restore(prefix, blank(SHARED), "assert_consumed",
