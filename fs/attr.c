@@ -7,6 +7,7 @@
 #include "core/cleanup.h"
 #include "core/dtype.h"
 #include "core/slice.h"
+#include "fs/closing.h"
 #include "fs/notify.h"
 
 /* What changes only through us; anything else sends a notification. */
@@ -64,6 +65,8 @@ int attr_get(struct fs *fs, const struct target *t, struct stat *ret,
 		r = item_dead(t->item) ? files_stat(fs_files(fs), t->item, &st)
 				       : item_stat(t->item, &st);
 	} else if (t->checkpoint) {
+		if (is_value(t))
+			closing_await(fs_closing(fs), target_node(t));
 		r = checkpoint_stat(t->checkpoint, &t->object, &st);
 		writing = is_value(t) && variable_writing(t->object.variable);
 	} else {

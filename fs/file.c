@@ -9,6 +9,7 @@
 
 #include "core/cleanup.h"
 #include "core/io.h"
+#include "fs/closing.h"
 #include "fs/notify.h"
 
 /* A sidecar is a line; who writes more writes something else. */
@@ -154,6 +155,7 @@ static int open_value(struct fs *fs, const struct target *t, int flags,
 
 	if (r < 0 && r != -ENOENT)
 		return r;
+	closing_await(fs_closing(fs), target_node(t));
 	if (!wants_write(flags))
 		return variable_open_reader(t->object.variable);
 	r = checkpoint_open_writer(t->checkpoint, t->object.variable,
@@ -386,6 +388,7 @@ int file_write(struct fs *fs, const struct spot *to, const void *data, size_t n)
 		return io_write_at(to->file->fd, data, n, to->offset);
 	if (is_sidecar(&to->target))
 		return write_sidecar(fs, to, data, n);
+	closing_give_up(fs_closing(fs), to->file);
 	r = variable_write(to->target.object.variable, data, n, to->offset);
 	/* Afterwards: a flush of another descriptor may end the stage before. */
 	touch(to->file);
@@ -422,10 +425,12 @@ static int resize_value(struct fs *fs, fuse_ino_t node, const struct target *t,
 	int r;
 
 	if (f && f->writes) {
+		closing_give_up(fs_closing(fs), f);
 		r = variable_set_size(t->object.variable, size);
 		touch(f);
 		return r;
 	}
+	closing_await(fs_closing(fs), node);
 	r = checkpoint_truncate(t->checkpoint, t->object.variable, size);
 	if (r == 0)
 		file_changed(fs, node);
@@ -491,16 +496,12 @@ static int flush_sidecar(struct fs *fs, fuse_ino_t node, const struct target *t,
 	return judge_text_locked(fs, node, t, f);
 }
 
-int file_flush(struct fs *fs, fuse_ino_t node, const struct target *t,
-	       struct file *f)
+static int judge_value(struct fs *fs, fuse_ino_t node, const struct target *t,
+		       struct file *f)
 {
 	unsigned done;
 	int r;
 
-	if (!f || t->item)
-		return 0;
-	if (is_sidecar(t))
-		return flush_sidecar(fs, node, t, f);
 	if (!unjudged(f, &done))
 		return 0;
 	r = checkpoint_flush(t->checkpoint, t->object.variable);
@@ -517,6 +518,25 @@ int file_flush(struct fs *fs, fuse_ino_t node, const struct target *t,
 	return r;
 }
 
+static int judge(struct fs *fs, fuse_ino_t node, const struct target *t,
+		 struct file *f)
+{
+	if (!f || t->item)
+		return 0;
+	return is_sidecar(t) ? flush_sidecar(fs, node, t, f)
+			     : judge_value(fs, node, t, f);
+}
+
+int file_flush(struct fs *fs, fuse_ino_t node, const struct target *t,
+	       struct file *f)
+{
+	int r = judge(fs, node, t, f);
+
+	if (r < 0 && f->writes)
+		closing_add(fs_closing(fs), node, f);
+	return r;
+}
+
 int file_sync(struct fs *fs, fuse_ino_t node, const struct target *t,
 	      struct file *f)
 {
@@ -526,7 +546,7 @@ int file_sync(struct fs *fs, fuse_ino_t node, const struct target *t,
 		return f ? io_sync(f->fd) : 0;
 	if (!t->object.variable)
 		return -EINVAL;
-	r = file_flush(fs, node, t, f);
+	r = judge(fs, node, t, f);
 	return r < 0 ? r : checkpoint_sync(t->checkpoint, t->object.variable);
 }
 
@@ -537,10 +557,11 @@ void file_release(struct fs *fs, fuse_ino_t node, const struct target *t,
 		return;
 	/* What came after the last flush, through a map, is judged here. */
 	if (f->writes)
-		(void)file_flush(fs, node, t, f);
+		(void)judge(fs, node, t, f);
 	if (f->writes &&
 	    checkpoint_close_writer(t->checkpoint, t->object.variable))
 		file_changed(fs, node);
+	closing_remove(fs_closing(fs), f);
 	files_remove(fs_files(fs), f);
 	file_free(f);
 }

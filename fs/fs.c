@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/source.h"
 #include "core/store.h"
+#include "fs/closing.h"
 #include "fs/file.h"
 #include "fs/hidden.h"
 #include "fs/hidden_ops.h"
@@ -42,6 +43,7 @@ struct fs {
 	struct hidden *hidden;
 	struct fuse_lowlevel_ops ops;
 	struct files *files;
+	struct closing *closing;
 	struct committer *committer;
 	struct fuse_session *session;
 	struct notifier *notifier;
@@ -219,6 +221,8 @@ enum exit_code fs_open(const struct options *options, struct fs **ret)
 	if (r == 0)
 		r = files_new(&fs->files);
 	if (r == 0)
+		r = closing_new(&fs->closing);
+	if (r == 0)
 		r = hidden_new(fs, &fs->hidden);
 	if (r == 0)
 		r = make_root(fs);
@@ -238,6 +242,7 @@ void fs_free(struct fs *fs)
 	if (!fs)
 		return;
 	files_free(fs->files);
+	closing_free(fs->closing);
 	hidden_free(fs->hidden);
 	inode_table_free(fs->inodes);
 	checkpoint_unref(fs->single);
@@ -361,6 +366,11 @@ struct inode_table *fs_inodes(struct fs *fs)
 struct files *fs_files(struct fs *fs)
 {
 	return fs->files;
+}
+
+struct closing *fs_closing(struct fs *fs)
+{
+	return fs->closing;
 }
 
 struct notifier *fs_notifier(struct fs *fs)

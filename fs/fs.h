@@ -41,6 +41,7 @@ int fs_stop(struct fs *fs);
 
 /* For the other files of this directory. */
 struct checkpoint;
+struct closing;
 struct files;
 struct hidden;
 struct inode_table;
@@ -54,6 +55,7 @@ struct checkpoint *fs_single(const struct fs *fs);
 struct hidden *fs_hidden(struct fs *fs);
 struct inode_table *fs_inodes(struct fs *fs);
 struct files *fs_files(struct fs *fs);
+struct closing *fs_closing(struct fs *fs);
 struct notifier *fs_notifier(struct fs *fs);
 /* Held while an undecided folder becomes a checkpoint. */
 pthread_mutex_t *fs_decide_lock(struct fs *fs);
