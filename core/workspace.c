@@ -156,16 +156,21 @@ int workspace_lookup(struct workspace *ws, const struct node *scope,
 	return 0;
 }
 
-/* The first file of `n` from `which` on that shows; 3 if none does. */
+/*
+ * The first file of `n` from `which` on that shows; 3 if none does.  The sidecars come
+ * first, as by their inode numbers: tar, zip and Python's shutil copy in this order, and
+ * a value is judged by the shape that it finds.
+ */
 static unsigned next_shown(const struct node *n, unsigned which)
 {
-	static const unsigned bits[] = { SHOWS_VALUE, SHOWS_SHAPE,
-					 SHOWS_DTYPE };
+	static const unsigned bits[] = { SHOWS_SHAPE, SHOWS_DTYPE,
+					 SHOWS_VALUE };
 
 	if (node_ghost(n))
 		return 3;
+	/* A scope or a link has one name, where a value would have its own. */
 	if (node_kind(n) != NODE_VARIABLE)
-		return which == 0 ? 0 : 3;
+		return which < 3 ? 2 : 3;
 	while (which < 3 && !(node_shows(n) & bits[which]))
 		which++;
 	return which;
@@ -178,10 +183,10 @@ int workspace_list(struct workspace *ws, const struct node *scope,
 	enum {
 		NAMES = 4
 	};
-	static const enum facet facets[] = { FACET_VALUE, FACET_SHAPE,
-					     FACET_DTYPE };
-	static const enum name_suffix suffixes[] = { NAME_PLAIN, NAME_SHAPE,
-						     NAME_DTYPE };
+	static const enum facet facets[] = { FACET_SHAPE, FACET_DTYPE,
+					     FACET_VALUE };
+	static const enum name_suffix suffixes[] = { NAME_SHAPE, NAME_DTYPE,
+						     NAME_PLAIN };
 	uint64_t at = *cookie / NAMES;
 	unsigned which = (unsigned)(*cookie % NAMES);
 

@@ -42,7 +42,7 @@ static void names_are_listed_with_sidecars(void **state)
 
 	(void)state;
 	mount_pairs(&m);
-	assert_listed(&m, "", "a a.shape a.dtype b b.shape b.dtype dir ");
+	assert_listed(&m, "", "a.shape a.dtype a b.shape b.dtype b dir ");
 	assert_int_equal(lookup(&m, "a.d", &o), -ENOENT);
 	assert_int_equal(lookup(&m, "b.dtype", &o), 0);
 	assert_int_equal(o.facet, FACET_DTYPE);

@@ -1,5 +1,6 @@
 """cp -r and cp -a of layers and of whole checkpoints."""
 import random
+import shutil
 
 import pytest
 
@@ -92,3 +93,23 @@ def test_a_clone_is_there_for_tensorflow_when_the_mount_ends(lab):
     """And can be changed without changing the first."""
     lab.sh("cp -r %s best && cp $D/new best/dense/kernel" % FROM, where="")
     lab.settled({**lab.below(FROM, "best"), "best/dense/kernel": ("float32", [6, 4], NEW)})
+
+
+COPIES = {
+    "copytree": "$PYTHON -c 'import shutil; "
+                "shutil.copytree(\"dense\", \"../%s/dense\", dirs_exist_ok=True)'",
+    "cp --parents": "find dense -type f -exec cp --parents -t ../%s {} +",
+    "zip": "zip -qr $D/z.zip dense && unzip -qo $D/z.zip -d ../%s",
+}
+
+
+@pytest.mark.parametrize("to", [SAME, OTHER, BARE])
+@pytest.mark.parametrize("tool", COPIES)
+def test_a_layer_is_copied_in_the_order_of_its_listing(lab, tool, to):
+    """No error, whatever the shapes: sidecars are listed before their value."""
+    if tool == "zip" and not (shutil.which("zip") and shutil.which("unzip")):
+        pytest.skip("zip is not installed")
+    lab.mount.mark()
+    lab.sh(COPIES[tool] % to)
+    assert not [line for line in lab.mount.news() if "not taken over" in line]
+    lab.settled(lab.below(FROM + "/dense", to + "/dense"))

@@ -51,10 +51,8 @@ def test_install_of_what_another_checkpoint_has(lab):
 @pytest.mark.parametrize("to", [SAME, OTHER, BARE])
 @pytest.mark.parametrize("options", ["", "--overwrite", "-p", "-m"])
 def test_tar_x_of_a_layer(lab, options, to):
-    """Packed in one checkpoint, unpacked in another; other shapes may print an error."""
-    status, _, said = lab.run("tar c dense > $D/t.tar && tar x -f $D/t.tar %s -C ../%s"
-                              % (options, to))
-    assert (status, said) == (0, "") or (to == OTHER and "Invalid argument" in said), said
+    """Packed in one checkpoint, unpacked in another: a mount lists sidecars first."""
+    lab.sh("tar c dense > $D/t.tar && tar x -f $D/t.tar %s -C ../%s" % (options, to))
     lab.settled(lab.below(FROM + "/dense", to + "/dense"))
 
 
