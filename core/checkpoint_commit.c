@@ -50,19 +50,34 @@ static void tell_variables(struct edit *lost, int why)
 			variable_set_loss(edit_variable(lost, i), why);
 }
 
+/* What became of the `n` keys that were changed and are not to be committed. */
+static void tell_given_up(const struct checkpoint *cp, size_t n, int why)
+{
+	const char *were = n == 1 ? " was" : "s were";
+
+	if (why == 0)
+		log_info("%s: aborted: %zu change%s dropped, and what is on "
+			 "disk is shown again",
+			 cp->label, n, were);
+	else if (why == -ESTALE)
+		log_error("%s: somebody else replaced the checkpoint, which "
+			  "stands: %zu change%s not committed",
+			  cp->label, n, were);
+	else
+		log_error("%s: its disk has a fault: %zu change%s given up, "
+			  "and what is on disk is shown again",
+			  cp->label, n, were);
+}
+
 void checkpoint_give_up_edit_locked(struct checkpoint *cp, int why)
 {
 	size_t n = edit_count(pending_edit(cp->pending));
+	size_t doomed = pending_doomed(cp->pending);
 
 	cp->committed = pending_changes(cp->pending);
-	if (n == 0 && pending_doomed(cp->pending) == 0)
+	if (n == 0 && doomed == 0)
 		return;
-	log_error("%s: %s: %zu changes that were made since are not in it",
-		  cp->label,
-		  why == -ESTALE ? "somebody else replaced the checkpoint"
-		  : why == 0     ? "as asked for"
-				 : "its disk has a fault",
-		  n);
+	tell_given_up(cp, n + doomed, why);
 	cp->losses++;
 	cp->lost_why = why;
 	cp->failure = cp->stale_told ? 0 : why;

@@ -63,14 +63,29 @@ static const char *why(struct variable *v, int error)
 	return reason ? reason : strerror(-error);
 }
 
+/* What a value of this type takes, for the message; nothing where it cannot be said. */
+static void print_wanted(const struct type *t, char *ret, size_t size)
+{
+	uint64_t n;
+
+	if (type_size(t, &n))
+		(void)snprintf(ret, size, ", which takes %llu",
+			       (unsigned long long)n);
+	else if (t->dtype == DT_STRING && t->has_shape && t->rank > 0 &&
+		 shape_elements(type_shape(t), &n))
+		(void)snprintf(ret, size,
+			       ", which takes %llu line%s (in which \\n is a "
+			       "newline, \\\\ a backslash)",
+			       (unsigned long long)n, n == 1 ? "" : "s");
+}
+
 /* The one line about bytes that are not taken over. */
 static void tell_refused(struct variable *v, struct stage *stage, int error)
 {
 	CLEANUP(free_ptr) char *name = variable_describe(v);
 	CLEANUP(type_release) struct type t = { 0 };
 	CLEANUP(buf_release) struct buf shape = { 0 };
-	char size[64] = "";
-	uint64_t wanted;
+	char size[128] = "";
 
 	if (!stage_tell(stage))
 		return;
@@ -81,9 +96,7 @@ static void tell_refused(struct variable *v, struct stage *stage, int error)
 	}
 	if (t.has_shape)
 		shape_print(type_shape(&t), &shape);
-	if (type_size(&t, &wanted))
-		(void)snprintf(size, sizeof(size), ", which takes %llu",
-			       (unsigned long long)wanted);
+	print_wanted(&t, size, sizeof(size));
 	log_error(
 		"%s: not taken over: %llu bytes are no value of %s %.*s%s; the "
 		"old value stands; write a .shape and .dtype that fit within "

@@ -181,9 +181,12 @@ def test_abort_drops_what_gathered(shop, judge, source):
     jobs.run(mount / "c", "mv v001 renamed", "rm v002", "cp v003 new", "mkdir s", "mv v004 s/",
              "echo '[8, 8]' > v005.shape")
     tree.write(mount / "c/v000", FRESH["v000"].tobytes())
+    mount.mark()
     listed = sorted(k + end for k in VALUES for end in ("", ".dtype", ".shape"))
     assert sorted(os.listdir(mount / "c")) != listed
     assert control(mount, "abort") == (0, "")
+    said = mount.news(1, expect=1)
+    assert len(said) == 1 and "aborted: " in said[0] and " were dropped" in said[0], said
     assert wait_until(lambda: [n for n in sorted(os.listdir(mount / "c")) if n != "s"] == listed, 2)
     for key, value in VALUES.items():
         assert tree.read(mount / "c" / key) == value.tobytes(), key
