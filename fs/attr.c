@@ -66,7 +66,8 @@ int attr_get(struct fs *fs, const struct target *t, struct stat *ret,
 				       : item_stat(t->item, &st);
 	} else if (t->checkpoint) {
 		if (is_value(t))
-			closing_await(fs_closing(fs), target_node(t));
+			closing_await(fs_closing(fs), target_node(t),
+				      CLOSING_REFUSED);
 		r = checkpoint_stat(t->checkpoint, &t->object, &st);
 		writing = is_value(t) && variable_writing(t->object.variable);
 	} else {

@@ -155,7 +155,7 @@ static int open_value(struct fs *fs, const struct target *t, int flags,
 
 	if (r < 0 && r != -ENOENT)
 		return r;
-	closing_await(fs_closing(fs), target_node(t));
+	closing_await(fs_closing(fs), target_node(t), CLOSING_REFUSED);
 	if (!wants_write(flags))
 		return variable_open_reader(t->object.variable);
 	r = checkpoint_open_writer(t->checkpoint, t->object.variable,
@@ -388,7 +388,7 @@ int file_write(struct fs *fs, const struct spot *to, const void *data, size_t n)
 		return io_write_at(to->file->fd, data, n, to->offset);
 	if (is_sidecar(&to->target))
 		return write_sidecar(fs, to, data, n);
-	closing_give_up(fs_closing(fs), to->file);
+	closing_written(fs_closing(fs), to->file);
 	r = variable_write(to->target.object.variable, data, n, to->offset);
 	/* Afterwards: a flush of another descriptor may end the stage before. */
 	touch(to->file);
@@ -425,12 +425,13 @@ static int resize_value(struct fs *fs, fuse_ino_t node, const struct target *t,
 	int r;
 
 	if (f && f->writes) {
-		closing_give_up(fs_closing(fs), f);
+		closing_written(fs_closing(fs), f);
 		r = variable_set_size(t->object.variable, size);
 		touch(f);
 		return r;
 	}
-	closing_await(fs_closing(fs), node);
+	/* A writer that has closed it is none: the size is judged at once. */
+	closing_await(fs_closing(fs), node, CLOSING_ALL);
 	r = checkpoint_truncate(t->checkpoint, t->object.variable, size);
 	if (r == 0)
 		file_changed(fs, node);
@@ -532,8 +533,9 @@ int file_flush(struct fs *fs, fuse_ino_t node, const struct target *t,
 {
 	int r = judge(fs, node, t, f);
 
-	if (r < 0 && f->writes)
-		closing_add(fs_closing(fs), node, f);
+	/* With nothing to judge it may be the shell, which copies a descriptor first. */
+	if (f && f->writes && atomic_load(&f->writes_done))
+		closing_add(fs_closing(fs), node, f, r < 0);
 	return r;
 }
 

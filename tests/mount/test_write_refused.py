@@ -71,6 +71,14 @@ def test_what_was_refused_is_gone_when_close_returns(adam, then):
         assert then(mount / KERNEL), attempt
 
 
+def test_a_size_set_by_path_after_a_close_is_judged_at_once(adam):
+    """The writer that closed a moment ago is none, though the kernel still has its file."""
+    _, mount = adam
+    for attempt in range(6000):
+        tree.write(mount / KERNEL, numbers(24))
+        assert tree.error_of(os.truncate, mount / KERNEL, 3) == "EINVAL", attempt
+
+
 def test_a_refused_value_that_stays_open_is_waited_for_once(adam):
     """A duplicate that was closed, as by a command of a group, does not slow down the rest."""
     _, mount = adam
