@@ -239,9 +239,26 @@ int checkpoint_rename(struct checkpoint *cp, struct node *from,
 	return r;
 }
 
+/* Of what has its type in another file as well, or is always of the same. */
+static int refuse_type(struct checkpoint *cp, struct variable *v,
+		       enum facet facet)
+{
+	CLEANUP(buf_release) struct buf path = { 0 };
+	struct node *n = node_next_name(v, NULL);
+
+	if (n)
+		(void)node_put_path(n, &path);
+	buf_printf(&path, facet == FACET_SHAPE ? ".shape" : ".dtype");
+	if (cp->frozen)
+		return refuse_frozen(cp, buf_span(&path));
+	log_error("%s/%.*s: not changed: the object graph is a scalar string",
+		  cp->label, (int)path.len, (const char *)path.data);
+	return -EPERM;
+}
+
 /* Of what may not change, it may be said what it is. */
-static int check_says_the_same(struct variable *v, enum facet facet,
-			       struct span text)
+static int check_says_the_same(struct checkpoint *cp, struct variable *v,
+			       enum facet facet, struct span text)
 {
 	CLEANUP(type_release) struct type now = { 0 };
 	CLEANUP(type_release) struct type next = { 0 };
@@ -252,19 +269,7 @@ static int check_says_the_same(struct variable *v, enum facet facet,
 	if (r == 0)
 		r = facet == FACET_DTYPE ? type_read_dtype(&next, text)
 					 : type_read_shape(&next, text);
-	return r == 0 && !type_equal(&now, &next) ? -EPERM : r;
-}
-
-static int refuse_sidecar(struct checkpoint *cp, struct variable *v,
-			  enum facet facet)
-{
-	CLEANUP(buf_release) struct buf path = { 0 };
-	struct node *n = node_next_name(v, NULL);
-
-	if (n)
-		(void)node_put_path(n, &path);
-	buf_printf(&path, facet == FACET_SHAPE ? ".shape" : ".dtype");
-	return refuse_frozen(cp, buf_span(&path));
+	return r < 0 || type_equal(&now, &next) ? r : refuse_type(cp, v, facet);
 }
 
 /* The present bytes as elements of `item` bytes, or none where they are no such. */
@@ -325,9 +330,7 @@ static int set_sidecar_now(struct checkpoint *cp, struct variable *v,
 	int r = changing_begin(cp, &c);
 
 	if (r == 0 && (cp->frozen || workspace_holds_graph(v)))
-		r = check_says_the_same(v, facet, text);
-	if (r == -EPERM && cp->frozen)
-		r = refuse_sidecar(cp, v, facet);
+		r = check_says_the_same(cp, v, facet, text);
 	if (r == 0)
 		r = check_format(cp, v, facet, text);
 	if (r < 0)

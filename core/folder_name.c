@@ -31,9 +31,14 @@ int folder_name(const struct folder *f, struct span name, char **ret)
 {
 	char *text;
 
-	if (name.len == 0 || memchr(name.data, 0, name.len) ||
-	    is_temporary(name))
+	if (name.len == 0 || memchr(name.data, 0, name.len))
 		return -EINVAL;
+	if (is_temporary(name)) {
+		log_error("%.*s: not made: what ends in " IO_TEMPORARY
+			  " is a temporary file of a commit",
+			  (int)name.len, (const char *)name.data);
+		return -EINVAL;
+	}
 	if (f == store_root(folder_store(f)) &&
 	    span_equal(name, span_of(NAME_HIDDEN_DIR)))
 		return -EPERM;

@@ -64,6 +64,36 @@ int workspace_refuse_literal(const struct workspace *ws, struct span name)
 	return -EPERM;
 }
 
+int workspace_refuse_name(const struct workspace *ws, struct span name,
+			  const char *why)
+{
+	log_error("%s: %.*s: not made: %s", ws->label, (int)name.len,
+		  (const char *)name.data, why);
+	return -EINVAL;
+}
+
+int workspace_refuse_link(const struct workspace *ws, struct span name)
+{
+	log_error("%s: %.*s: not made: only an object of an object-based "
+		  "checkpoint can have another name; cp makes a copy",
+		  ws->label, (int)name.len, (const char *)name.data);
+	return -EPERM;
+}
+
+int workspace_new_place(const struct workspace *ws, struct node *parent,
+			struct span name, struct place *ret)
+{
+	int r = workspace_find_place(ws, parent, name, ret);
+
+	return r == -EINVAL
+		       ? workspace_refuse_name(
+				 ws, name,
+				 "no key has this name: it is reserved, or "
+				 "longer than 243 bytes, or has a % that is "
+				 "none of our escapes (%25 stands for one)")
+		       : r;
+}
+
 int workspace_find_place(const struct workspace *ws, struct node *parent,
 			 struct span name, struct place *ret)
 {

@@ -29,6 +29,10 @@ static int new_variable(struct workspace *ws, const struct place *p,
 			  ws->label, GRAPH_KEY);
 		r = -EPERM;
 	}
+	if (r == -EINVAL)
+		r = workspace_refuse_name(ws, p->name,
+					  "no index can hold a key that is "
+					  "empty or begins with a NUL byte");
 	if (r == 0)
 		r = variable_new(NULL, buf_span(&key), ws->label,
 				 ws->config->verify, id, ret);
@@ -191,10 +195,10 @@ int workspace_create(struct workspace *ws, struct node *scope, struct span name,
 		     const struct attributes *owner, struct object *ret)
 {
 	CLEANUP(place_release) struct place p = { 0 };
-	int r = workspace_find_place(ws, scope, name, &p);
+	int r = workspace_new_place(ws, scope, name, &p);
 
 	if (r == 0 && p.suffix == NAME_SCOPE)
-		r = -EINVAL; /* only directories are called so */
+		r = workspace_refuse_name(ws, name, WHY_SCOPE_ONLY);
 	if (r == 0)
 		r = workspace_check_graph(ws, name);
 	if (r < 0)
@@ -226,12 +230,12 @@ int workspace_mkdir(struct workspace *ws, struct node *scope, struct span name,
 {
 	CLEANUP(place_release) struct place p = { 0 };
 	struct node *n;
-	int r = workspace_find_place(ws, scope, name, &p);
+	int r = workspace_new_place(ws, scope, name, &p);
 
 	if (r < 0)
 		return r;
 	if (workspace_is_sidecar(&p))
-		return -EINVAL;
+		return workspace_refuse_name(ws, name, WHY_SIDECAR_ONLY);
 	if (place_node(&p))
 		return -EEXIST;
 	r = workspace_check_graph(ws, name);

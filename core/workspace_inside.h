@@ -33,6 +33,20 @@ bool workspace_awaits(const struct node *n, enum facet facet, pid_t by);
 int workspace_find_place(const struct workspace *ws, struct node *parent,
 			 struct span name, struct place *ret);
 
+/* The same, after a log line. */
+int workspace_new_place(const struct workspace *ws, struct node *parent,
+			struct span name, struct place *ret);
+
+#define WHY_SCOPE_ONLY "what ends in .d is the scope of a variable"
+#define WHY_SIDECAR_ONLY                                                 \
+	"what ends in .shape or .dtype is a sidecar (write %2E for the " \
+	"dot of a key that ends so)"
+/* -EINVAL after a log line. */
+int workspace_refuse_name(const struct workspace *ws, struct span name,
+			  const char *why);
+/* -EPERM after a log line. */
+int workspace_refuse_link(const struct workspace *ws, struct span name);
+
 int workspace_check_graph(const struct workspace *ws, struct span name);
 
 void workspace_forget_bound(struct workspace *ws);

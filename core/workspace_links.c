@@ -196,10 +196,13 @@ int workspace_symlink(struct workspace *ws, struct node *scope,
 	int r;
 
 	if (!workspace_graph(ws) && !ws->made)
-		return -EPERM;
-	r = workspace_find_place(ws, scope, name, &p);
+		return workspace_refuse_link(ws, name);
+	r = workspace_new_place(ws, scope, name, &p);
 	if (r == 0 && p.suffix != NAME_PLAIN)
-		r = -EINVAL;
+		r = workspace_refuse_name(ws, name,
+					  p.suffix == NAME_SCOPE
+						  ? WHY_SCOPE_ONLY
+						  : WHY_SIDECAR_ONLY);
 	if (r == 0 && (place_node(&p) ||
 		       (p.variable && !node_ghost(p.variable)) || p.scope))
 		r = -EEXIST;
@@ -230,10 +233,10 @@ static int link_object(struct workspace *ws, struct variable *v,
 		return r;
 	id = objects_find_key(o, buf_span(&key));
 	if (id == OBJECTS_NONE)
-		return -EPERM;
+		return workspace_refuse_link(ws, p->name);
 	r = bond_make(o, p->parent, buf_span(&p->component), &b);
 	if (r == 0 && b.kind != BOND_EDGE)
-		r = -EPERM;
+		r = workspace_refuse_link(ws, p->name);
 	if (r == 0 && b.id == id) {
 		(void)workspace_rescue_bond(ws, &b);
 		return 0;
@@ -256,7 +259,7 @@ static int link_sidecar(struct workspace *ws, const struct object *from,
 	int r;
 
 	if (suffix != (from->facet == FACET_SHAPE ? NAME_SHAPE : NAME_DTYPE))
-		return -EPERM;
+		return workspace_refuse_link(ws, name);
 	r = variable_sidecar(from->variable, from->facet, &text);
 	if (r == 0)
 		r = workspace_create(ws, scope, name, NULL, ret);
@@ -280,12 +283,12 @@ int workspace_link(struct workspace *ws, const struct object *from,
 
 	if ((!workspace_graph(ws) && !ws->made) || variable_dead(v) ||
 	    variable_links(v) == 0)
-		return -EPERM;
+		return workspace_refuse_link(ws, name);
 	if (from->facet != FACET_VALUE)
 		return link_sidecar(ws, from, scope, name, ret);
-	r = workspace_find_place(ws, scope, name, &p);
+	r = workspace_new_place(ws, scope, name, &p);
 	if (r == 0 && p.suffix != NAME_PLAIN)
-		r = -EPERM;
+		r = workspace_refuse_link(ws, name);
 	if (r == 0 && place_node(&p))
 		r = -EEXIST;
 	/* What is loose gets all its edges with its value. */

@@ -366,6 +366,12 @@ static int exchange(struct renaming *x)
 
 /* --- sidecars ---------------------------------------------------------------------- */
 
+/* -EINVAL after a log line. */
+static int refuse(const struct renaming *x, const char *why)
+{
+	return workspace_refuse_name(x->ws, x->to.name, why);
+}
+
 static int read_all(struct variable *v, struct buf *ret)
 {
 	struct reading part = { 0 };
@@ -408,7 +414,8 @@ static int variable_to_sidecar(struct renaming *x)
 
 	/* Of its own it cannot be one, and would go with the name it leaves. */
 	if (!variable_untyped(v) || x->to.variable == x->from.variable)
-		return -EINVAL;
+		return refuse(x, "a variable with a type is no text of a "
+				 "sidecar");
 	r = read_all(v, &text);
 	if (r == 0)
 		r = variable_key(v, &key);
@@ -435,7 +442,8 @@ static int sidecar_to_variable(struct renaming *x, struct span text)
 	int r;
 
 	if (w && variable_stored(w) && !variable_is_new(w))
-		return -EINVAL; /* text is no value of a variable */
+		return refuse(x, "the text of a sidecar is no value of this "
+				 "variable");
 	if (w)
 		(void)workspace_unlink(x->ws, x->to.parent, x->to.name);
 	r = workspace_create(x->ws, x->to.parent, x->to.name, &none, &o);
@@ -493,7 +501,8 @@ static int rename_any(struct renaming *x)
 
 	if (x->flags & RENAME_EXCHANGE &&
 	    (workspace_is_sidecar(&x->from) || workspace_is_sidecar(&x->to)))
-		return -EINVAL;
+		return refuse(x, "sidecars go with their values, and cannot "
+				 "be exchanged");
 	if (x->flags & RENAME_EXCHANGE)
 		return graph ? move_exchange(x) : exchange(x);
 	if (workspace_is_sidecar(&x->from))
@@ -505,15 +514,17 @@ static int rename_any(struct renaming *x)
 	switch (node_kind(n)) {
 	case NODE_SCOPE:
 		if (workspace_is_sidecar(&x->to))
-			return -EINVAL;
+			return refuse(x, WHY_SIDECAR_ONLY);
 		return graph ? move_scope(x) : rename_scope(x);
 	case NODE_LINK:
-		return workspace_is_sidecar(&x->to) ? -EINVAL : move_link(x);
+		return workspace_is_sidecar(&x->to)
+			       ? refuse(x, WHY_SIDECAR_ONLY)
+			       : move_link(x);
 	case NODE_VARIABLE:
 		break;
 	}
 	if (x->to.suffix == NAME_SCOPE)
-		return -EINVAL;
+		return refuse(x, WHY_SCOPE_ONLY);
 	if (workspace_is_sidecar(&x->to))
 		return variable_to_sidecar(x);
 	return graph ? move_object(x) : rename_variable(x);
@@ -529,7 +540,7 @@ int workspace_rename(struct workspace *ws, struct node *from,
 
 	if (r < 0)
 		return r == -EINVAL ? -ENOENT : r;
-	r = workspace_find_place(ws, to, to_name, &x.to);
+	r = workspace_new_place(ws, to, to_name, &x.to);
 	if (r == 0)
 		r = workspace_check_graph(ws, from_name);
 	return r < 0 ? r : rename_any(&x);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/cleanup.h"
+#include "core/log.h"
 #include "core/name.h"
 #include "fs/attr.h"
 #include "fs/notify.h"
@@ -165,6 +166,13 @@ int names_make_file(struct fs *fs, fuse_ino_t parent, const char *name,
 			  : make_in_scope(&dir, name, owner, ret);
 }
 
+int names_refuse_special(const char *name)
+{
+	log_error("%s: not made: there are no devices, pipes and sockets here",
+		  name);
+	return -EPERM;
+}
+
 static int create_in_folder(struct fs *fs, struct folder *folder,
 			    const char *name, mode_t mode, int flags,
 			    struct opened *ret)
@@ -288,8 +296,13 @@ int names_make_hard_link(struct fs *fs, fuse_ino_t node, fuse_ino_t parent,
 	int r;
 
 	if (!is_scope(&to) || !from.object.variable ||
-	    from.checkpoint != to.checkpoint)
+	    from.checkpoint != to.checkpoint) {
+		log_error(
+			"%s: no hard link was made: only variables have them, "
+			"in one object-based checkpoint; cp makes a copy",
+			name);
 		return -EPERM;
+	}
 	r = checkpoint_link(to.checkpoint, &from.object, to.object.node,
 			    span_of(name), by, &object);
 	if (r == 0)
@@ -334,7 +347,12 @@ static int refuse_to_cross(const struct target *from, const char *name,
 	r = find_in_folder(from->folder, name, &t);
 	if (r < 0)
 		return r;
-	return t.checkpoint ? -EINVAL : -EXDEV;
+	if (!t.checkpoint)
+		return -EXDEV;
+	log_error("%s: not moved: a checkpoint cannot be put into a "
+		  "checkpoint; cp -r copies its variables into one",
+		  name);
+	return -EINVAL;
 }
 
 /* The file of that name may be another one, or have another content. */

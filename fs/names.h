@@ -31,6 +31,8 @@ double names_absent_timeout(struct fs *fs, fuse_ino_t parent,
 
 int names_make_file(struct fs *fs, fuse_ino_t parent, const char *name,
 		    const struct attributes *owner, struct target *ret);
+/* What mknod() makes besides files: -EPERM after a log line. */
+int names_refuse_special(const char *name);
 /* Made, unless it is there and `flags` lack O_EXCL, and opened. */
 struct opened {
 	struct target target;

@@ -496,12 +496,13 @@ static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name,
 {
 	struct attributes owner = owner_of(req, mode);
 	CLEANUP(target_release) struct target t = { 0 };
-	int r = -EPERM;
+	int r;
 
 	(void)rdev;
 	begin(req);
-	if (S_ISREG(mode))
-		r = names_make_file(fs_of(req), parent, name, &owner, &t);
+	r = S_ISREG(mode)
+		    ? names_make_file(fs_of(req), parent, name, &owner, &t)
+		    : names_refuse_special(name);
 	reply_made(req, r, parent, name, &t);
 }
 

@@ -2,6 +2,7 @@
 import os
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -225,3 +226,41 @@ def test_a_sidecar_is_refused_in_one_line_that_says_how_to_write_it(untouched, f
     lines = untouched.news(1, expect=1)
     assert len(lines) == 1 and '"%s"' % text.strip() in lines[0], lines
     assert {"dtype": "float32", "shape": "[2, 3]"}[facet] in lines[0], lines
+
+
+@pytest.mark.parametrize("command, said", [
+    ("touch 'a%b'", "a%b: not made: no key has this name"),
+    ("mkdir 'a%2F'", "a%2F: not made: no key has this name"),
+    ("touch .weightfs", ".weightfs: not made: no key has this name"),
+    ("touch %", "%: not made: no index can hold"),
+    ("touch kernel.d", "kernel.d: not made: what ends in .d is"),
+    ("mkdir a.shape", "a.shape: not made: what ends in .shape or .dtype is"),
+    ("mv dense a.dtype", "a.dtype: not made: what ends in .shape or .dtype is"),
+    ("mv dense/kernel a.d", "a.d: not made: what ends in .d is"),
+    ("mv dense/kernel 'a%'", "a%: not made: no key has this name"),
+    ("mv dense/kernel dense/bias.shape", "bias.shape: not made: a variable with a type"),
+    ("mv dense/kernel.shape dense/bias", "bias: not made: the text of a sidecar"),
+    ("mv ../model.ckpt-3 .", "model.ckpt-3: not moved: a checkpoint cannot be put"),
+    ("ln dense/kernel k", "k: not made: only an object of an object-based"),
+    ("ln -s dense d", "d: not made: only an object of an object-based"),
+    ("mkfifo p", "p: not made: there are no devices"),
+    ("touch ../x.weightfs-tmp", "x.weightfs-tmp: not made: what ends in")])
+def test_a_name_is_refused_with_its_reason(untouched, command, said):
+    """EINVAL and EPERM say little, and mv calls the one a subdirectory of itself."""
+    untouched.mark()
+    status, told = sh(command, untouched / STEP)
+    assert status == 1 and told
+    assert all(said in line for line in untouched.news(2, expect=1)), untouched.news()
+    assert untouched.news()
+
+
+@pytest.mark.parametrize("name, said", [("v2_tf2_manager", "object graph is a scalar string"),
+                                        ("savedmodel_tf2", "saved_model.pb has them, too")])
+def test_a_type_that_stays_is_refused_with_its_reason(shop, fixture_copy, name, said):
+    """That of the object graph, and all types of a SavedModel."""
+    mount = shop.mount(fixture_copy(name))
+    shapes = sorted(Path(mount.point).rglob("_CHECKPOINTABLE_OBJECT_GRAPH.shape"
+                                            if name == "v2_tf2_manager" else "*.shape"))
+    mount.mark()
+    assert tree.error_of(tree.write, shapes[0], b"[7, 7]\n") == "EPERM"
+    assert said in "".join(mount.news(2, expect=1))
