@@ -251,8 +251,11 @@ bool variable_has_value(struct variable *v)
 
 void variable_make_value(struct variable *v)
 {
+	const struct attributes now = variable_changed_now();
 	LOCK_SCOPE(&v->lock);
+
 	v->has_value = true;
+	variable_merge_attributes(&v->attributes, &now);
 }
 
 int variable_type(struct variable *v, struct type *ret)

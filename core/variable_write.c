@@ -327,6 +327,7 @@ static void take_over_locked(struct variable *v, struct entry *e)
 
 static int flush(struct variable *v, enum judgement how)
 {
+	const struct attributes now = variable_changed_now();
 	CLEANUP(stage_unrefp) struct stage *stage = get_stage(v);
 	struct entry *e;
 	int r;
@@ -340,6 +341,9 @@ static int flush(struct variable *v, enum judgement how)
 				how, &e);
 	if (r == 1)
 		take_over_locked(v, e);
+	/* What waits for its type has changed all the same. */
+	if (r == 0 && !v->entry && v->draft.stage && !v->mtime_kept)
+		variable_merge_attributes(&v->attributes, &now);
 	pthread_mutex_unlock(&v->lock);
 
 	if (r < 0 && stage)

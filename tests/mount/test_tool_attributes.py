@@ -23,6 +23,22 @@ def test_touch_of_sidecars_and_scopes(lab, name):
     lab.settled({})
 
 
+def test_a_new_file_is_as_old_as_it_is(lab):
+    """Not as the index, before it has a type; cp -p and touch say otherwise."""
+    begun = time.time() - 1
+    lab.sh("cp $D/new copied; : > empty; touch -d @1700000000 $D/new; cp -p $D/new kept; "
+           "cp $D/new said; touch -d @1700000001 said; : > first; sleep 1.1; echo x > first")
+    times = {n: os.stat(lab.mount / FROM / n).st_mtime for n in (
+        "copied", "empty", "kept", "said", "first")}
+    assert (times["kept"], times["said"]) == (1700000000, 1700000001)
+    assert begun < times["copied"] < times["empty"] + 1 and times["empty"] < times["first"] - 1
+    assert times["first"] <= time.time()
+    assert lab.sh("find . -newermt @%d -type f" % begun).split() == [
+        b"./copied", b"./empty", b"./first"]
+    lab.sh("rm copied empty kept said first")
+    lab.settled({})
+
+
 def test_touch_makes_an_empty_file(lab):
     """Untyped: uint8 [0], in the checkpoint when the mount ends."""
     lab.sh("touch fresh")
