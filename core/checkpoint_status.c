@@ -32,13 +32,18 @@ static int tell_pending(void *arg, struct node *n)
 {
 	const struct telling *t = arg;
 	const char *kind = kind_of(node_variable(n));
+	bool refused = variable_refused(node_variable(n));
 	CLEANUP(buf_release) struct buf path = { 0 };
-	int r;
+	int r = 0;
 
-	if (!kind)
-		return 0;
-	r = node_put_path(n, &path);
-	return r < 0 ? r : t->each(t->arg, kind, buf_span(&path));
+	if (kind || refused)
+		r = node_put_path(n, &path);
+	if (r == 0 && kind)
+		r = t->each(t->arg, kind, buf_span(&path));
+	/* Besides: it may wait for the rest of what is declared. */
+	if (r == 0 && refused)
+		r = t->each(t->arg, "refused", buf_span(&path));
+	return r;
 }
 
 static int tell_removed(void *arg, struct span key)

@@ -327,10 +327,15 @@ static int read_sidecar(struct type *t, const struct entry *present,
 	return type_read_dtype(t, text);
 }
 
+bool draft_refused(const struct draft *d)
+{
+	return d->aside && clock_ms() <= d->aside_until;
+}
+
 /* Bytes that were judged, and may fit now. */
 static struct stage *waiting(struct draft *d, const struct entry *present)
 {
-	if (d->aside && clock_ms() > d->aside_until)
+	if (!draft_refused(d))
 		stage_unref(STEAL(d->aside));
 	if (d->stage && d->judged && (!present || stage_written(d->stage)))
 		return d->stage;

@@ -89,6 +89,9 @@ void draft_withdraw(struct draft *d, enum sidecar which);
 /* Takes over bytes that were refused by another name's draft; copied. */
 int draft_set_aside(struct draft *d, struct stage *refused);
 
+/* Whether bytes are aside that a type written now might fit. */
+bool draft_refused(const struct draft *d);
+
 /* Nobody writes any more: bytes that were not taken over go aside, and true. */
 bool draft_close(struct draft *d, const struct entry *present);
 

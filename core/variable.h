@@ -176,6 +176,8 @@ void variable_tell_misfit(struct variable *from, struct variable *v);
 int variable_sidecar(struct variable *v, enum facet facet, struct buf *ret);
 /* Whether it says something that is not in force. */
 bool variable_declared(struct variable *v, enum facet facet);
+/* Whether bytes are kept aside that did not fit. */
+bool variable_refused(struct variable *v);
 /* `to` is to declare what `from` does; copied. */
 int variable_copy_declared(struct variable *from, struct variable *to);
 /* The same, and what `to` declares besides stays. */

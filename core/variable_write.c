@@ -429,6 +429,12 @@ int variable_set_aside(struct variable *v, struct variable *from)
 	return draft_set_aside(&v->draft, stage);
 }
 
+bool variable_refused(struct variable *v)
+{
+	LOCK_SCOPE(&v->lock);
+	return draft_refused(&v->draft);
+}
+
 int variable_take_aside(struct variable *v, struct variable *from)
 {
 	CLEANUP(stage_unrefp) struct stage *aside = NULL;

@@ -157,6 +157,25 @@ def test_status_is_json_of_what_was_looked_at(adam):
     assert not checkpoint(mount, "model.ckpt-3")["read"]
 
 
+def test_the_status_names_what_was_refused(adam):
+    """For as long as a sidecar could make it fit, whatever else waits for the variable."""
+    _, mount = adam
+    path = STEP + "/dense/bias"
+
+    def pending():
+        told = checkpoint(mount, STEP)["pending"]
+        return {kind: paths for kind, paths in told.items() if paths}
+    for size, text in ((8, b"[2]\n"), (12, None)):
+        assert tree.error_of(tree.write, mount / path, b"x" * size) == "EINVAL"
+        assert mounts.wait_until(lambda: pending() == {"refused": ["dense/bias"]}, 5), pending()
+        if text:
+            tree.write(mount / (path + ".shape"), text)
+            assert pending() == {}
+    tree.write(mount / (path + ".shape"), b"[7]\n")
+    assert pending() == {"declared": ["dense/bias"], "refused": ["dense/bias"]}
+    assert mounts.wait_until(lambda: pending() == {"declared": ["dense/bias"]}, 15), pending()
+
+
 @pytest.mark.parametrize("options, mode", [("ro", "ro"), ("sync", "sync"), ("raw", "async"),
                                            ("commit=manual,grace=7", "manual")])
 def test_the_mode_is_told(shop, fixture_copy, options, mode):
