@@ -5,6 +5,7 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "core/scratch.h"
 #include "core/workspace_graph.h"
 #include "core/workspace_inside.h"
 
@@ -195,8 +196,10 @@ int workspace_symlink(struct workspace *ws, struct node *scope,
 	struct node *n;
 	int r;
 
+	/* Emacs tries a link for its lock, and then makes a file: no line for that. */
 	if (!workspace_graph(ws) && !ws->made)
-		return workspace_refuse_link(ws, name);
+		return scratch_name(name) ? -EPERM
+					  : workspace_refuse_link(ws, name);
 	r = workspace_new_place(ws, scope, name, &p);
 	if (r == 0 && p.suffix != NAME_PLAIN)
 		r = workspace_refuse_name(ws, name,

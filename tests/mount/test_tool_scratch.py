@@ -51,6 +51,15 @@ def test_emacs_saves_by_a_backup(lab):
     lab.settled({TEXT: b"HELLO WORLD\n"}, shown=[TEXT + "~"])
 
 
+def test_emacs_makes_a_file_where_it_cannot_make_a_link(lab):
+    """Its lock: EPERM says so, without a line in the log."""
+    lab.mount.mark()
+    lab.fails("ln -s user@host.1:2 .#notes", said="Operation not permitted")
+    lab.sh("echo user@host.1:2 > .#notes && rm .#notes")
+    assert lab.mount.news() == []
+    lab.settled({})
+
+
 def test_a_variable_renamed_to_a_scratch_name_leaves_the_disk(lab):
     """After a second, or at unmount: it is as if removed."""
     lab.sh("mv conv/w conv/w~")
