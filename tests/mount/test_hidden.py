@@ -149,7 +149,8 @@ def test_status_is_json_of_what_was_looked_at(adam):
         ("model.ckpt-%d" % n, False) for n in (3, 4, 5)]
     os.listdir(mount / STEP)
     one = checkpoint(mount, STEP)
-    assert set(one) == {"path", "read", "format", "last_commit", "pending"} | COUNTS
+    assert set(one) == {"path", "read", "format", "last_commit", "last_failure",
+                        "pending"} | COUNTS
     assert one["read"] and one["format"] == "V2" and set(one["pending"]) == PENDING
     wanted = fixtures.variables("v2_tf1_adam-4")
     assert one["variables"] == len(wanted)

@@ -255,7 +255,7 @@ def test_a_name_is_refused_with_its_reason(untouched, command, said):
 
 
 @pytest.mark.parametrize("name, said", [("v2_tf2_manager", "object graph is a scalar string"),
-                                        ("savedmodel_tf2", "saved_model.pb has them, too")])
+                                        ("savedmodel_tf2", "saved_model.pb has the names")])
 def test_a_type_that_stays_is_refused_with_its_reason(shop, fixture_copy, name, said):
     """That of the object graph, and all types of a SavedModel."""
     mount = shop.mount(fixture_copy(name))
