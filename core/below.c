@@ -36,7 +36,7 @@ static void search_release(struct search *s)
 static bool is_sign(const char *name)
 {
 	return strcmp(name, STATE_FILE) == 0 ||
-	       strcmp(name, "saved_model.pb") == 0 || scan_shard_prefix(name);
+	       strcmp(name, SAVED_MODEL_FILE) == 0 || scan_shard_prefix(name);
 }
 
 /* Without memory for it nothing is found there. */

@@ -125,6 +125,8 @@ void checkpoint_set_made(struct checkpoint *cp)
 {
 	LOCK_SCOPE(&cp->lock);
 	cp->ws.made = true;
+	/* What is only being written has no names that saved_model.pb could have, too. */
+	cp->frozen = false;
 }
 
 struct node *checkpoint_root(struct checkpoint *cp)

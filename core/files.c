@@ -387,7 +387,8 @@ bool files_saved_model(int dirfd, const char *path)
 	if (len < n || strcmp(path + len - n, name) != 0 ||
 	    (len > n && path[len - n - 1] != '/'))
 		return false;
-	if (asprintf(&model, "%.*ssaved_model.pb", (int)(len - n), path) < 0) {
+	if (asprintf(&model, "%.*s" SAVED_MODEL_FILE, (int)(len - n), path) <
+	    0) {
 		model = NULL;
 		return false;
 	}

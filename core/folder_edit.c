@@ -16,6 +16,7 @@
 #include "core/item.h"
 #include "core/log.h"
 #include "core/scan.h"
+#include "core/scan_name.h"
 
 static int dirfd_locked(const struct folder *f)
 {
@@ -114,6 +115,7 @@ int folder_mkdir(struct folder *f, struct span name, mode_t mode,
 {
 	LOCK_SCOPE(folder_lock(f));
 	CLEANUP(free_ptr) char *text = NULL;
+	struct stat st;
 	int r = begin_locked(f, name, &text);
 
 	if (r < 0)
@@ -124,8 +126,11 @@ int folder_mkdir(struct folder *f, struct span name, mode_t mode,
 	if (r < 0)
 		return folder_name_taken(f, text, r);
 	r = show_locked(f, ITEM_FOLDER, text, ret);
+	/* What a SavedModel has in its directories is files and one checkpoint. */
 	if (r == 0)
-		folder_set_undecided(item_folder(*ret), true);
+		folder_set_undecided(item_folder(*ret),
+				     io_stat(dirfd_locked(f), SAVED_MODEL_FILE,
+					     &st) < 0);
 	return r;
 }
 

@@ -89,27 +89,50 @@ static void note_mistaken(struct folder *f, const struct found *found)
 		log_warning("%s is %s", path, found->what);
 }
 
+static int add_one_locked(struct folder *f, const struct found *found)
+{
+	struct item *item;
+	int r;
+
+	note_mistaken(f, found);
+	r = item_new(f, found,
+		     found->kind == ITEM_LATEST ? PLACE_LATEST
+						: f->next_place++,
+		     0, &item);
+	if (r == 0)
+		r = folder_put_locked(f, item);
+	if (r == 0 && f->shown)
+		folder_tell(f, found->name);
+	return r;
+}
+
+/*
+ * The order in which a copy of this directory in the mount becomes one: first what makes
+ * it a plain one, then `latest`, which later could only lead to a checkpoint that is
+ * there.  cp takes names in the order of their inode numbers, others in ours.
+ */
+static int rank(const struct found *found)
+{
+	if (found->kind == ITEM_FILE &&
+	    folder_made_plain_by(span_of(found->name)))
+		return 0;
+	return found->kind == ITEM_LATEST ? 1 : 2;
+}
+
 static int add_found_locked(struct folder *f, const struct scan *scan,
 			    const bool *known)
 {
-	for (size_t i = 0; i < scan->n; i++) {
-		const struct found *found = &scan->found[i];
-		struct item *item;
-		int r;
+	for (int now = 0; now <= 2; now++) {
+		for (size_t i = 0; i < scan->n; i++) {
+			const struct found *found = &scan->found[i];
+			int r;
 
-		if (known[i] || found->unsettled)
-			continue;
-		note_mistaken(f, found);
-		r = item_new(f, found,
-			     found->kind == ITEM_LATEST ? PLACE_LATEST
-							: f->next_place++,
-			     0, &item);
-		if (r == 0)
-			r = folder_put_locked(f, item);
-		if (r < 0)
-			return r;
-		if (f->shown)
-			folder_tell(f, found->name);
+			if (known[i] || found->unsettled || rank(found) != now)
+				continue;
+			r = add_one_locked(f, found);
+			if (r < 0)
+				return r;
+		}
 	}
 	f->shown = true;
 	return 0;

@@ -65,7 +65,7 @@ static struct span renamed_to(struct span name)
 
 bool scan_beside_checkpoint(struct span name)
 {
-	static const char *const ends[] = { INDEX, ".meta", "saved_model.pb",
+	static const char *const ends[] = { INDEX, ".meta", SAVED_MODEL_FILE,
 					    ".pbtxt" };
 	struct span to = renamed_to(name);
 	CLEANUP(free_ptr)

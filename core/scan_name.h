@@ -13,6 +13,9 @@
 
 #include "core/coding.h"
 
+/* What makes a directory a SavedModel. */
+#define SAVED_MODEL_FILE "saved_model.pb"
+
 /*
  * Whether files of this name are those of a checkpoint as it lies on disk, or stand beside
  * one (`checkpoint`, P.index, P.meta, events, saved_model.pb): no variable is called so.

@@ -15,8 +15,7 @@
 #include "core/scan_name.h"
 #include "core/v1.h"
 
-#define SAVED_MODEL "saved_model.pb"
-#define VARIABLES   "variables/variables"
+#define VARIABLES "variables/variables"
 
 void named_release(struct named_list *t)
 {
@@ -178,7 +177,8 @@ int named_open(const char *path, struct named_list *ret)
 
 	if (r < 0)
 		return r;
-	if (t.n == 0 && !t.source.prefix && has_file(&t, SAVED_MODEL, "") == 1)
+	if (t.n == 0 && !t.source.prefix &&
+	    has_file(&t, SAVED_MODEL_FILE, "") == 1)
 		return open_model(path, ret);
 	if (t.n == 0)
 		return say_nothing(&t);

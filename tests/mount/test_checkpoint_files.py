@@ -290,3 +290,18 @@ def test_a_checkpoint_of_two_shards_is_renamed_and_removed(shop, fixture_copy, j
     run(mount.point, "rm -r best")
     mount.unmount()
     assert beside(source, "best") == [".meta"]
+
+
+@pytest.mark.parametrize("command", ["cp -r runs copy", "cp -a runs copy",
+                                     "mkdir copy; tar -C runs -cf - . | tar -C copy -xf -"])
+def test_a_copy_of_a_directory_of_checkpoints(shop, fixture_copy, judge, command):
+    """It is one again, and no checkpoint with the others as scopes, whatever comes first."""
+    runs = fixture_copy("v2_tf1_adam", to="source/runs")
+    for path in runs.glob("model.ckpt-3.*"):
+        path.rename(runs / ("a" + path.name[len("model.ckpt-3"):]))
+    mount = shop.mount(runs.parent)
+    run(mount.point, command, "diff -r runs copy")
+    mount.unmount()
+    for step in ("a", "model.ckpt-4", "model.ckpt-5"):
+        assert judge.load(runs.parent / "copy" / step) == judge.load(runs / step)
+    assert (runs.parent / "copy/checkpoint").read_bytes() == (runs / "checkpoint").read_bytes()

@@ -5,6 +5,7 @@ import pytest
 
 import disk
 import tree
+from jobs import run
 
 CHANGES = {
     "create": lambda m: os.close(os.open(m + "/new", os.O_WRONLY | os.O_CREAT)),
@@ -56,3 +57,25 @@ def test_with_force_they_change(shop, fixture_copy):
     os.rename(mount / "variables/variables", mount / "variables/v")
     mount.unmount()
     assert b"other" in disk.Snapshot(source / "variables/v").values
+
+
+@pytest.mark.parametrize("name", ["savedmodel_tf1", "savedmodel_tf2"])
+@pytest.mark.parametrize("command", ["cp -r model copy", "cp -a model copy",
+                                     "mkdir copy; cp model/saved_model.pb copy; "
+                                     "rsync -a model/ copy/",
+                                     "mkdir copy; tar -C model -cf - . | tar -C copy -xf -"])
+def test_a_copy_of_a_whole_one(shop, fixture_copy, judge, name, command):
+    """In the mount; rsync makes directories first, and has to be told what they are in."""
+    model = fixture_copy(name, to="source/model")
+    (model / "assets.extra").mkdir()
+    (model / "assets.extra/notes.txt").write_text("a note\n")
+    mount = shop.mount(model.parent)
+    run(mount.point, command, "diff -r model copy")
+    mount.unmount()
+    copy = model.parent / "copy"
+    files = {n: d for n, d in disk.digest(model).items() if not n.startswith("variables/")}
+    copied = disk.digest(copy)
+    assert files.items() <= copied.items() and len(copied) == len(files) + 2
+    assert judge.load(copy / "variables/variables") == judge.load(model / "variables/variables")
+    if name == "savedmodel_tf2":
+        assert judge.saved_model(copy, ["w", "b"]) == judge.saved_model(model, ["w", "b"])
