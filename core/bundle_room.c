@@ -232,9 +232,11 @@ static int waiting_room(const struct bundle *b, struct shard **ret)
 	if (*ret)
 		return 0;
 	r = shard_unnamed(bundle_dirfd(b), bundle_prefix(b), &s);
-	if (r == 0)
-		*ret = spare_replace(bundle_spare(b), NULL, s);
-	return r;
+	if (r < 0)
+		return r;
+	shard_set_v1(s);
+	*ret = spare_replace(bundle_spare(b), NULL, s);
+	return 0;
 }
 
 /* Of a partitioned variable, that of a slice. */

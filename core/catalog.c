@@ -8,6 +8,7 @@
 #include "core/dtype.h"
 #include "core/graph.h"
 #include "core/layout.h"
+#include "core/list.h"
 #include "core/log.h"
 #include "core/v1_record.h"
 
@@ -247,12 +248,42 @@ int catalog_read_graph(const struct catalog *c, struct entry *e,
 	return read_graph(c, e, NULL, ret);
 }
 
-/* Who lost the last name is dead. */
-static void bury(const struct catalog *c)
+/* Of variables that have names, each counted: also those that no state on disk had. */
+static void named_release(struct list *l)
 {
+	for (size_t i = 0; i < l->n; i++)
+		variable_unref(l->items[i]);
+	free(l->items);
+}
+
+static int note_named(void *arg, struct node *n)
+{
+	int r = list_add(arg, node_variable(n));
+
+	if (r == 0)
+		(void)variable_ref(node_variable(n));
+	return r;
+}
+
+static void bury_one(struct variable *v, bool overtaken)
+{
+	if (variable_links(v) > 0)
+		return;
+	if (overtaken)
+		variable_overtake(v);
+	else
+		variable_kill(v);
+}
+
+/* Who lost the last name is dead. */
+static void bury(const struct catalog *c, const struct list *named,
+		 bool overtaken)
+{
+	for (size_t i = 0; i < named->n; i++)
+		bury_one(named->items[i], overtaken);
 	for (size_t i = 0; i < count(c); i++)
-		if (c->variables[i] && variable_links(c->variables[i]) == 0)
-			variable_kill(c->variables[i]);
+		if (c->variables[i])
+			bury_one(c->variables[i], overtaken);
 }
 
 /*
@@ -276,12 +307,15 @@ int catalog_adopt(struct catalog *c, struct bundle *next,
 	struct variable **variables = calloc(n + 1, sizeof(struct variable *));
 	CLEANUP(objects_freep) struct objects *objects = NULL;
 	CLEANUP(graph_freep) struct graph *graph = NULL;
+	CLEANUP(named_release) struct list named = { 0 };
 	int r = variables ? carry(c, next, overwritten, arg, variables)
 			  : -ENOMEM;
 
 	if (r == 0)
 		r = read_graph(c, bundle_find(next, span_of(GRAPH_KEY)), &graph,
 			       &objects);
+	if (r == 0)
+		r = node_each_variable(tree_root(c->tree), note_named, &named);
 	if (r == 0)
 		r = node_each_variable(tree_root(c->tree), unkeep_stored, NULL);
 	if (r == 0)
@@ -292,7 +326,7 @@ int catalog_adopt(struct catalog *c, struct bundle *next,
 	}
 	catalog_set_graph(c, STEAL(objects));
 	c->objects = graph;
-	bury(c);
+	bury(c, &named, next != c->disk);
 	drop_variables(c->variables, count(c));
 	if (!c->disk)
 		c->first = *bundle_stat(next);
@@ -351,11 +385,14 @@ int catalog_advance(struct catalog *c, struct bundle *next,
 	return 0;
 }
 
-void catalog_clear(struct catalog *c)
+void catalog_clear(struct catalog *c, bool overtaken)
 {
+	CLEANUP(named_release) struct list named = { 0 };
+
+	(void)node_each_variable(tree_root(c->tree), note_named, &named);
 	tree_begin(c->tree);
 	tree_end(c->tree);
-	bury(c);
+	bury(c, &named, overtaken);
 	drop_variables(c->variables, count(c));
 	c->variables = NULL;
 	bundle_unref(STEAL(c->disk));

@@ -48,7 +48,8 @@ const struct stat *catalog_first(const struct catalog *c);
 
 /*
  * Makes `next` the state that is shown.  Variables that `overwritten` says hold
- * something that is not on disk are replaced even where the disk did not change.
+ * something that is not on disk are replaced even where the disk did not change.  Who has
+ * no name any more is dead, and where `next` is not the present state: overtaken.
  */
 int catalog_adopt(struct catalog *c, struct bundle *next,
 		  bool (*overwritten)(void *arg, struct variable *v),
@@ -64,5 +65,5 @@ int catalog_advance(struct catalog *c, struct bundle *next,
 /* The same state, whose files have other names. */
 void catalog_set_disk(struct catalog *c, struct bundle *next);
 
-/* All names go, and all variables die: the index was deleted. */
-void catalog_clear(struct catalog *c);
+/* All names go, and all variables die: the index was deleted, by somebody else or by us. */
+void catalog_clear(struct catalog *c, bool overtaken);

@@ -250,7 +250,7 @@ static int read_disk_locked(struct checkpoint *cp)
 static int vanish_locked(struct checkpoint *cp)
 {
 	checkpoint_give_up_edit_locked(cp, -ESTALE);
-	catalog_clear(cp->catalog);
+	catalog_clear(cp->catalog, true);
 	return -ENOENT;
 }
 
@@ -426,7 +426,7 @@ void checkpoint_retire(struct checkpoint *cp)
 	cp->retired = true;
 	cp->committed = pending_changes(cp->pending);
 	pending_clear(cp->pending);
-	catalog_clear(cp->catalog);
+	catalog_clear(cp->catalog, false);
 	pthread_mutex_unlock(&cp->lock);
 }
 

@@ -147,7 +147,8 @@ int checkpoint_open_writer(struct checkpoint *cp, struct variable *v,
 			   bool truncate);
 /*
  * Judges what was written, and takes it over: 0, or as variable_flush(); or what went
- * wrong in the background since somebody was last told.
+ * wrong in the background since somebody was last told.  -ESTALE, too, where somebody else
+ * has replaced the checkpoint: then it is kept beside it, soon, or with checkpoint_sync().
  */
 int checkpoint_flush(struct checkpoint *cp, struct variable *v);
 /* The end of a writer; true if it leaves the file with other content than it wrote. */

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/bundle.h"
@@ -371,15 +372,37 @@ int checkpoint_open_writer(struct checkpoint *cp, struct variable *v,
 	return r < 0 ? r : variable_open_writer(v, shard, truncate);
 }
 
+/*
+ * What was overtaken goes into no file of the checkpoint that was replaced: that may have
+ * another name by now, and be somebody's copy.
+ */
+static int turn_aside(struct checkpoint *cp, struct variable *v)
+{
+	CLEANUP(shard_unrefp) struct shard *aside = NULL;
+	CLEANUP(free_ptr) char *name = variable_describe(v);
+	LOCK_SCOPE(&cp->lock);
+	int r = cp->retired ? -ESTALE
+			    : shard_unnamed(cp->dirfd, cp->prefix, &aside);
+
+	if (r == 0)
+		variable_turn_aside(v, aside);
+	else
+		log_error("%s: not kept: %s", name ? name : cp->label,
+			  strerror(-r));
+	return r;
+}
+
 /* With the flush lock held. */
 static int flush_flushing(struct checkpoint *cp, struct variable *v, bool last)
 {
-	int r = variable_flush(v, last);
+	int r = variable_needs_aside(v) ? turn_aside(cp, v) : 0;
 
+	if (r == 0)
+		r = variable_flush(v, last);
 	if (r <= 0)
 		return r;
 	LOCK_SCOPE(&cp->lock);
-	r = workspace_take_over(&cp->ws, v);
+	r = checkpoint_take_over_locked(cp, v);
 	if (r == 0) {
 		r = cp->failure;
 		cp->failure = 0;

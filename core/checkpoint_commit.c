@@ -129,6 +129,31 @@ static void keep_lost_locked(struct checkpoint *cp)
 			cp->label, strerror(-r));
 }
 
+/* It was judged after its checkpoint had been replaced: it is not in the edit. */
+static int lose_value_locked(struct checkpoint *cp, struct variable *v)
+{
+	CLEANUP(edit_freep) struct edit *lost = NULL;
+	CLEANUP(entry_unrefp) struct entry *e = variable_entry(v);
+	CLEANUP(free_ptr) char *name = variable_describe(v);
+	int r = edit_new(&lost);
+
+	if (r == 0)
+		r = edit_put(lost, e, NULL);
+	if (r < 0)
+		return r;
+	log_error("%s: not committed: somebody else replaced the checkpoint, "
+		  "which stands",
+		  name ? name : cp->label);
+	put_lost_locked(cp, STEAL(lost), 0);
+	return -ESTALE;
+}
+
+int checkpoint_take_over_locked(struct checkpoint *cp, struct variable *v)
+{
+	return variable_overtaken(v) ? lose_value_locked(cp, v)
+				     : workspace_take_over(&cp->ws, v);
+}
+
 /* A file of V1 is written as a whole: while changes follow each other, they gather. */
 static uint64_t gather_until_locked(struct checkpoint *cp, uint64_t now)
 {
@@ -362,7 +387,7 @@ static int settle(struct checkpoint *cp, struct variable *v)
 	name = variable_describe(v);
 	log_warning("%s: stored as uint8, since nothing says what it is", name);
 	pthread_mutex_lock(&cp->lock);
-	r = workspace_take_over(&cp->ws, v);
+	r = checkpoint_take_over_locked(cp, v);
 	pthread_mutex_unlock(&cp->lock);
 	return r;
 }

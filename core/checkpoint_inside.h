@@ -72,6 +72,12 @@ struct checkpoint {
  */
 void checkpoint_give_up_edit_locked(struct checkpoint *cp, int why);
 
+/*
+ * What was taken over of `v` becomes that of the checkpoint; or, where somebody else has
+ * replaced it meanwhile, is kept beside it: -ESTALE.
+ */
+int checkpoint_take_over_locked(struct checkpoint *cp, struct variable *v);
+
 int checkpoint_refresh_locked(struct checkpoint *cp);
 
 /* Reads the checkpoint if nobody looked into it before. */

@@ -113,7 +113,7 @@ static int check_format(const struct draft *d, const struct entry *present,
 {
 	bool split = take_same_type(present, t) && entry_slices(present);
 
-	return shard_is_unnamed(d->shard) && !split &&
+	return shard_is_v1(d->shard) && !split &&
 			       v1_refuses_value(key, t->dtype, type_shape(t),
 						stage_size(s))
 		       ? -EOPNOTSUPP

@@ -2,7 +2,8 @@
  * keep.h - values that cannot go where they were meant to
  *
  * When somebody else has replaced a checkpoint, what was written to it is kept as one
- * of its own: PREFIX.kept-TIME, a V2 checkpoint of these values only.
+ * of its own: PREFIX.kept-TIME, a V2 checkpoint of these values only.  These are what
+ * waited for a commit, and later what is closed that was open meanwhile.
  */
 #pragma once
 

@@ -149,6 +149,16 @@ bool shard_is_unnamed(const struct shard *s)
 	return s->unnamed;
 }
 
+void shard_set_v1(struct shard *s)
+{
+	s->v1 = true;
+}
+
+bool shard_is_v1(const struct shard *s)
+{
+	return s->v1;
+}
+
 struct shard *shard_ref(struct shard *s)
 {
 	atomic_fetch_add(&s->refs, 1);
@@ -192,7 +202,7 @@ bool shard_big_endian(const struct shard *s)
 
 bool shard_is_plain(const struct shard *s)
 {
-	return !s->big_endian && !s->unnamed;
+	return !s->big_endian && !s->v1;
 }
 
 struct spools *shard_spools(const struct shard *s)

@@ -35,10 +35,13 @@ int shard_open(int dirfd, const char *prefix, int32_t id, int32_t num_shards,
 	       struct shard **ret);
 /*
  * One without a name, empty and open for writing, in that directory: for values on their
- * way to a file of another format.  No index names it, and it need not be synced.
+ * way to another file.  No index names it, and it need not be synced.
  */
 int shard_unnamed(int dirfd, const char *prefix, struct shard **ret);
 bool shard_is_unnamed(const struct shard *s);
+/* That file is of V1, which cannot hold all values; said before anyone else sees it. */
+void shard_set_v1(struct shard *s);
+bool shard_is_v1(const struct shard *s);
 /* The name of such a file, to be freed; NULL without memory. */
 char *shard_file_name(const char *prefix, int32_t id, int32_t num_shards);
 /* Whether there was none, or none that can be read. */

@@ -29,6 +29,7 @@ struct shard {
 	atomic_bool made_here;
 	atomic_bool kept; /* an index names it */
 	bool unnamed; /* never had a name; what is called so is for messages */
+	bool v1;      /* see shard_set_v1() */
 	struct file_id opened; /* as it was then */
 	struct timespec made;  /* zero where that is not known, or by us */
 	time_t changed;        /* when it had last been, then */

@@ -368,6 +368,12 @@ struct shard *stage_shard(const struct stage *s)
 	return s->shard;
 }
 
+bool stage_in_shard(struct stage *s)
+{
+	LOCK_SCOPE(&s->lock);
+	return s->room;
+}
+
 /* --- the end --------------------------------------------------------------- */
 
 /* Writes to the shard what was kept elsewhere. */

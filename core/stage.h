@@ -36,8 +36,9 @@ struct stage;
  */
 int stage_new(struct shard *shard, struct entry *base, uint64_t expected,
 	      struct stage **ret);
-/* Where its value will go; borrowed. */
+/* Where its value will go, borrowed; and whether its bytes are there already. */
 struct shard *stage_shard(const struct stage *s);
+bool stage_in_shard(struct stage *s);
 /* A copy of what `s` holds, for the same shard. */
 int stage_clone(struct stage *s, struct stage **ret);
 struct stage *stage_ref(struct stage *s);

@@ -163,11 +163,15 @@ static int take_bytes(struct shard *shard, const struct entry *present,
 	return write_out(shard, present, key, &w, t, ret);
 }
 
-/* Whether what the stage holds is what the shard is to have. */
+/*
+ * Whether what the stage holds is what the shard is to have.  What is still on its way to
+ * another shard comes here instead.
+ */
 static bool lies_so(struct shard *shard, const struct entry *present,
-		    const struct type *t)
+		    struct stage *s, const struct type *t)
 {
-	return dtype_size(t->dtype) && !shard_big_endian(shard) &&
+	return (stage_shard(s) == shard || stage_in_shard(s)) &&
+	       dtype_size(t->dtype) && !shard_big_endian(shard) &&
 	       !(take_same_type(present, t) && entry_slices(present));
 }
 
@@ -219,7 +223,7 @@ int take_stage(struct shard *shard, const struct entry *present,
 	       struct span key, struct stage *s, struct type *t,
 	       struct entry **ret)
 {
-	return lies_so(shard, present, t)
+	return lies_so(shard, present, s, t)
 		       ? take_as_it_lies(present, key, s, t, ret)
 		       : take_encoded(shard, present, key, s, t, ret);
 }

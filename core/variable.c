@@ -115,6 +115,19 @@ void variable_kill(struct variable *v)
 	v->dead = true;
 }
 
+void variable_overtake(struct variable *v)
+{
+	LOCK_SCOPE(&v->lock);
+	v->overtaken = v->dead ? v->overtaken : v->stored;
+	v->dead = true;
+}
+
+bool variable_overtaken(struct variable *v)
+{
+	LOCK_SCOPE(&v->lock);
+	return v->overtaken;
+}
+
 void variable_add_link(struct variable *v, int change)
 {
 	LOCK_SCOPE(&v->lock);

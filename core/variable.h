@@ -96,6 +96,15 @@ int variable_take_loss(struct variable *v);
 
 bool variable_dead(struct variable *v);
 void variable_kill(struct variable *v);
+/*
+ * The same, since somebody else replaced its checkpoint.  What was written to it, or is
+ * yet, is judged all the same, to be kept: of one that belonged there, and nobody has removed.
+ */
+void variable_overtake(struct variable *v);
+bool variable_overtaken(struct variable *v);
+/* Whether bytes of it are yet to be judged, and no longer go where they were meant to. */
+bool variable_needs_aside(struct variable *v);
+void variable_turn_aside(struct variable *v, struct shard *aside);
 
 /* The names it has in the tree: st_nlink. */
 void variable_add_link(struct variable *v, int change);
@@ -152,7 +161,7 @@ int64_t variable_copy(struct variable *from, uint64_t from_offset,
 /*
  * Judges the stage, `last` when nobody writes any more: 1 if it became the present entry;
  * 0 if there is nothing to judge, or it waits for its type; -EINVAL after a log line if it
- * does not fit.
+ * does not fit.  Of a dead one -ESTALE, unless it was overtaken and the stage is a value.
  */
 int variable_flush(struct variable *v, bool last);
 /*

@@ -34,6 +34,7 @@ struct variable {
 	bool stored;        /* has a name that is one of the checkpoint's */
 	bool has_value;     /* of a new one: somebody made the file */
 	bool dead;
+	bool overtaken;  /* see variable_overtake() */
 	bool mtime_kept; /* set while it was written: by who copies it, too */
 	struct attributes attributes;
 	struct attributes sidecars[FACET_VALUE]; /* only their times */

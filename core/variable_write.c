@@ -54,7 +54,7 @@ static const char *why(struct variable *v, int error)
 	if (error == -EOPNOTSUPP && variable_type(v, &t) == 0) {
 		LOCK_SCOPE(&v->lock);
 		reason =
-			shard_is_unnamed(v->draft.shard)
+			shard_is_v1(v->draft.shard)
 				? "a V1 checkpoint cannot hold a value of this "
 				  "dtype or size (`weightfs --convert --to v2` "
 				  "makes one that can)"
@@ -160,6 +160,18 @@ void variable_give_shard(struct variable *v, struct shard *shard)
 	/* A stage goes where it was begun. */
 	if (shard && !v->draft.stage)
 		draft_set_shard(&v->draft, shard);
+}
+
+bool variable_needs_aside(struct variable *v)
+{
+	LOCK_SCOPE(&v->lock);
+	return v->overtaken && v->draft.stage;
+}
+
+void variable_turn_aside(struct variable *v, struct shard *aside)
+{
+	LOCK_SCOPE(&v->lock);
+	draft_set_shard(&v->draft, aside);
 }
 
 unsigned variable_writers(struct variable *v)
@@ -325,6 +337,19 @@ static void take_over_locked(struct variable *v, struct entry *e)
 	date_locked(v, old);
 }
 
+/* Of what was overtaken a value is kept; what is none has nothing to wait for. */
+static int judge_locked(struct variable *v, enum judgement how,
+			struct entry **ret)
+{
+	bool late = v->dead && v->draft.stage;
+	int r = late && !v->overtaken
+			? -ESTALE
+			: draft_judge(&v->draft, v->entry,
+				      variable_key_locked(v), how, ret);
+
+	return late && (r == 0 || r == -EINVAL) ? -ESTALE : r;
+}
+
 static int flush(struct variable *v, enum judgement how)
 {
 	const struct attributes now = variable_changed_now();
@@ -334,11 +359,7 @@ static int flush(struct variable *v, enum judgement how)
 
 	/* Under the lock: who writes next begins from the new value. */
 	pthread_mutex_lock(&v->lock);
-	if (v->dead && v->draft.stage)
-		r = -ESTALE;
-	else
-		r = draft_judge(&v->draft, v->entry, variable_key_locked(v),
-				how, &e);
+	r = judge_locked(v, how, &e);
 	if (r == 1)
 		take_over_locked(v, e);
 	/* What waits for its type has changed all the same. */

@@ -542,14 +542,18 @@ int file_flush(struct fs *fs, fuse_ino_t node, const struct target *t,
 int file_sync(struct fs *fs, fuse_ino_t node, const struct target *t,
 	      struct file *f)
 {
-	int r;
+	int r, s;
 
 	if (t->item)
 		return f ? io_sync(f->fd) : 0;
 	if (!t->object.variable)
 		return -EINVAL;
 	r = judge(fs, node, t, f);
-	return r < 0 ? r : checkpoint_sync(t->checkpoint, t->object.variable);
+	if (r < 0 && r != -ESTALE)
+		return r;
+	/* What is kept since somebody else was first is to be safe, too. */
+	s = checkpoint_sync(t->checkpoint, t->object.variable);
+	return r < 0 ? r : s;
 }
 
 void file_release(struct fs *fs, fuse_ino_t node, const struct target *t,

@@ -1,13 +1,11 @@
 """Steps that the tests of whole jobs share: shell lines in a mount, then TensorFlow's word."""
 import ctypes
 import os
-import shutil
 import subprocess
 
 import numpy as np
 
 import disk
-from tree import error_of
 from writing import sh
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -60,31 +58,6 @@ def holds(judge, prefix, wanted):
     assert judge.saver_restore(prefix, {k.decode(): (d, s) for k, (d, s, _) in want.items()}) == want
     found = disk.Snapshot(prefix)
     assert found.values == {k: v for k, (_, _, v) in want.items()}
-
-
-def overtaken(mount, key, content, made, prefix):
-    """Writes to an open file, and somebody else's save overtakes it: the errors of fsync and close.
-
-    The save is that of `made`, by renames, so that the fsync comes before the daemon has seen
-    it.  Where it has, the write is refused as any to a replaced checkpoint: then once more.
-    """
-    for _ in range(20):
-        fresh = made.parent / "fresh"
-        fresh.mkdir()
-        files = sorted(p for p in made.parent.iterdir() if p.name.split(".")[0] == made.name)
-        for path in files:
-            shutil.copy(path, fresh)
-        mount.mark()
-        fd = os.open(mount / key, os.O_RDWR)
-        os.write(fd, content)
-        for path in files:  # data, then index
-            os.rename(fresh / path.name, str(prefix) + path.name[len(made.name):])
-        errors = [error_of(os.fsync, fd), error_of(os.close, fd)]
-        fresh.rmdir()
-        if not any("not written" in line for line in mount.news()):
-            return errors
-        assert "ESTALE" in errors, errors
-    raise AssertionError("the daemon is always first")
 
 
 def cp(*words):

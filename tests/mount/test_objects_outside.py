@@ -5,8 +5,9 @@ import mounts
 import object_walks
 import sstable
 from fixtures import GRAPH_KEY
-from jobs import array, control, run
+from jobs import array, control, packed, run
 from programs import blank
+from tree import error_of
 
 
 def names(at):
@@ -32,6 +33,21 @@ def test_another_program_saves_to_the_prefix(saved_program, shop, judge):
     found = judge.program_restore(
         prefix, blank({"other": {"x": array(2, 2), "w": array(3, 3)}}), "assert_consumed")
     assert found == {"other/x": values["other/v"], "other/w": values["other/w"]}
+    object_walks.check(judge, prefix)
+
+
+def test_what_is_closed_after_another_save_is_kept(saved_program, judge):
+    """Under its key: the value that an open file had, and nothing of the graph."""
+    prefix, at, _, mount = saved_program({"net": {"a": array(1, 3)}})
+    fd = os.open(at / "net/a", os.O_RDWR)
+    os.write(fd, array(5, 3).tobytes())
+    judge.program_save(prefix, {"other": {"v": array(2, 2)}})
+    assert mounts.wait_until(lambda: names(at / "other") == ["v"], 5)
+    assert error_of(os.close, fd) == "ESTALE"
+    mount.unmount()
+    [index] = prefix.parent.glob("ckpt.kept-*.index")
+    assert judge.load(str(index).removesuffix(".index")) == {
+        b"net/a/.ATTRIBUTES/VARIABLE_VALUE": packed(array(5, 3))}
     object_walks.check(judge, prefix)
 
 

@@ -461,6 +461,20 @@ def test_what_is_overtaken_is_kept_in_one_piece(shop, source, saved, judge):
     assert judge.load(source / "ckpt").keys() == {b"other"}
 
 
+def test_what_is_closed_after_a_save_was_seen_is_kept_in_one_piece(shop, source, saved, judge):
+    """The same of a file that was open meanwhile."""
+    new = numbers(saved.shape, seed=7)
+    with shop.mount(source) as mount:
+        with open(mount / "ckpt/scope/grid", "r+b", buffering=0) as f:
+            assert f.write(new.tobytes()) == new.nbytes
+            judge.save_partitioned(source / "ckpt", {"other": (saved, GRID)})
+            assert writing.mounts.wait_until((mount / "ckpt/other").exists, 5)
+            assert tree.error_of(os.fsync, f.fileno()) == "ESTALE"
+    kept, = source.glob("ckpt.kept-*.index")
+    prefix = source / kept.name[:-len(".index")]
+    assert judge.load(prefix) == {SPLIT: ("float32", list(new.shape), new.tobytes())}
+
+
 def test_one_of_an_object_based_checkpoint(shop, fixture_copy, judge):
     """tf.train.Checkpoint split it over shards; it restores what was written."""
     source = fixture_copy("v2_tf2_max_shard")

@@ -159,8 +159,10 @@ def test_open_files_keep_the_old_bytes(shop, source, judge):
 def test_what_somebody_else_overtook_is_kept(shop, source, judge):
     """ESTALE once, and a checkpoint of its own with what was written."""
     mount = shop.mount(source)
-    save(judge, shop.directory / "new", NEW)
-    errors = jobs.overtaken(mount, "c/w", OURS["w"].tobytes(), shop.directory / "new", source / "c")
+    fd = os.open(mount / "c/w", os.O_RDWR)
+    os.write(fd, OURS["w"].tobytes())
+    save(judge, source / "c", NEW)
+    errors = [tree.error_of(os.fsync, fd), tree.error_of(os.close, fd)]
     assert errors[0] == "ESTALE", errors
     assert stored(source / "c") == known(NEW)
     assert wait_until(lambda: list(source.glob("c.kept-*")), 2)
@@ -169,6 +171,20 @@ def test_what_somebody_else_overtook_is_kept(shop, source, judge):
     assert wait_until(lambda: name in mount.log(), 2)  # it is said when it is done
     assert stored(source / name) == known({"w": OURS["w"]})
     mount.unmount()
+    assert stored(source / "c") == known(NEW)
+
+
+def test_what_is_closed_after_the_save_was_seen_is_kept(shop, source, judge):
+    """The new file shows, and then an open one is closed that was written to."""
+    mount = shop.mount(source)
+    fd = os.open(mount / "c/w", os.O_RDWR)
+    os.write(fd, OURS["w"].tobytes())
+    save(judge, source / "c", NEW)
+    assert wait_until(lambda: tree.read(mount / "c/w") == NEW["w"].tobytes(), 5)
+    assert tree.error_of(os.close, fd) == "ESTALE"
+    mount.unmount()
+    [index] = source.glob("c.kept-*.index")
+    assert stored(str(index).removesuffix(".index")) == known({"w": OURS["w"]})
     assert stored(source / "c") == known(NEW)
 
 
