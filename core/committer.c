@@ -104,16 +104,12 @@ static void *commit_loop(void *arg)
 int committer_new(struct committer **ret)
 {
 	struct committer *c = calloc(1, sizeof(*c));
-	pthread_condattr_t attr;
 	int r;
 
 	if (!c)
 		return -ENOMEM;
 	(void)pthread_mutex_init(&c->lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&c->changed, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	clock_cond_init(&c->changed);
 	r = pthread_create(&c->thread, NULL, commit_loop, c);
 	if (r) {
 		free(c);

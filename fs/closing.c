@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 
 /* Far more than a RELEASE takes that is on its way. */
 #define AWAIT_MS 100
@@ -28,15 +29,11 @@ struct closing {
 int closing_new(struct closing **ret)
 {
 	struct closing *c = calloc(1, sizeof(*c));
-	pthread_condattr_t attr;
 
 	if (!c)
 		return -ENOMEM;
 	(void)pthread_mutex_init(&c->lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&c->changed, &attr);
-	(void)pthread_condattr_destroy(&attr);
+	clock_cond_init(&c->changed);
 	*ret = c;
 	return 0;
 }
