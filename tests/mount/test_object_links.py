@@ -3,6 +3,7 @@ import os
 import subprocess
 
 import disk
+import tree
 
 VALUE = b"/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -67,3 +68,11 @@ def test_what_belongs_to_an_object_does_not_move_alone(shop, fixture_copy):
     assert shell(mount / "ckpt-1", "mv m/table/.ATTRIBUTES x")[0] == 1
     assert shell(mount / "ckpt-1", "mv py/.ATTRIBUTES/py_state x")[0] == 1
     assert shell(mount / "ckpt-1", "mv m/table t2 && ls t2/.ATTRIBUTES | head -1") == (0, "table-keys\n")
+
+
+def test_no_link_into_the_own_companion(shop, fixture_copy):
+    """With the other name it would go out of reach, and the variable with it."""
+    mount = shop.mount(fixture_copy("v2_tf2_manager"))
+    dense = mount / "ckpt-3/model/dense"
+    assert tree.error_of(os.link, dense / "kernel", dense / "kernel.d/alpha") == "EPERM"
+    assert "alpha" in mount.log()
