@@ -156,11 +156,16 @@ class Mount:
             raise AssertionError("no mount (status %s): %s" % (status, self.log()))
 
     def _usable(self):
-        """Whether the mount answers; a dead one that is yet to be cleared does not."""
+        """Whether the mount answers.
+
+        In this order: a dead mount fails the first, and the directory below it, where the
+        dead one has just been cleared and ours is yet to come, the second.
+        """
         try:
-            return mounted(self.point) and os.statvfs(self.point) is not None
+            os.statvfs(self.point)
         except OSError:
             return False
+        return mounted(self.point)
 
     def _watch(self, seconds):
         victims = " ".join(map(str, self.pids()))
