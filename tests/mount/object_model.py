@@ -249,14 +249,43 @@ class Steps:
         to.edges[new] = place[3]
 
     def _remove(self, thing, path):
-        """As rm -r does: links are removed, not followed."""
+        """As rm -r does: links are removed, not followed; the variables whose NAME.d went."""
+        shown = []
         for name, child in list(thing.edges.items()):
             at = os.path.join(path, name)
             if child.value is None and not os.path.islink(at):
-                self._remove(child, at)
+                shown += self._remove(child, at)
             if os.path.isdir(at + ".d"):
-                child.slots.clear()  # its companion directory, and what is in it
+                shown.append(child)
             del thing.edges[name]
+        return shown
+
+    def _above(self, path):
+        """The objects on the way to a directory, the root first and itself last."""
+        found = [self.root]
+        for part in os.path.relpath(os.path.realpath(path), self.top).split("/"):
+            found += [found[-1].edges[part]] if part != "." else []
+        return found
+
+    def _pass_slots(self, variables, above):
+        """Slots go to a name that is left, if it is in no directory that rm -r has listed."""
+        left = [t for t in self.root.reach() if not any(t is x for x in above)]
+        for variable in variables:
+            if not any(c is variable for t in left for c in t.edges.values()):
+                variable.slots.clear()
+
+    def _remove_all(self, place):
+        """rm -r of a directory."""
+        thing, path, name, child = place
+        if len(child.reach()) > 6 and self.dice.random() < 0.8:
+            return
+        at = os.path.join(path, name)
+        self.done("rm -r", at)
+        above = self._above(path)
+        shown = self._remove(child, at)
+        jobs.run(self.top, "rm -r '%s'" % at)
+        del thing.edges[name]
+        self._pass_slots(shown, above)
 
     def step_remove(self):
         place = self.pick()
@@ -265,17 +294,13 @@ class Steps:
         thing, path, name, child = place
         at = os.path.join(path, name)
         if child.value is None and not os.path.islink(at):
-            if len(child.reach()) > 6 and self.dice.random() < 0.8:
-                return
-            self.done("rm -r", at)
-            self._remove(child, at)
-            jobs.run(self.top, "rm -r '%s'" % at)
-        else:
-            self.done("rm", at)
-            if os.path.isdir(at + ".d"):
-                jobs.run(self.top, "rm -r '%s.d'" % at)
-                child.slots.clear()
-            os.unlink(at)
+            self._remove_all(place)
+            return
+        self.done("rm", at)
+        if os.path.isdir(at + ".d"):
+            jobs.run(self.top, "rm -r '%s.d'" % at)
+            child.slots.clear()
+        os.unlink(at)
         del thing.edges[name]
 
     def step_remove_slot(self):
