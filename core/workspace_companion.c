@@ -16,6 +16,25 @@ struct node *workspace_companion(const struct workspace *ws,
 	return n && node_dotted(n) && !node_ghost(n) ? n : NULL;
 }
 
+bool workspace_is_in_companion(const struct workspace *ws, struct variable *v,
+			       const struct node *scope)
+{
+	struct node *n = NULL;
+
+	while ((n = node_next_name(v, n))) {
+		CLEANUP(buf_release) struct buf name = { 0 };
+		struct node *own;
+
+		/* Without memory nothing is made there. */
+		if (node_put_component(n, &name) < 0)
+			return true;
+		own = workspace_companion(ws, node_parent(n), buf_span(&name));
+		if (own && renaming_is_below(scope, own))
+			return true;
+	}
+	return false;
+}
+
 int workspace_move_companion(struct workspace *ws, struct node *scope,
 			     struct node *parent, struct span component)
 {

@@ -67,6 +67,12 @@ struct node *workspace_companion(const struct workspace *ws,
 				 const struct node *parent,
 				 struct span component);
 /*
+ * Whether `scope` is in that of any name of `v`.  A name of `v` does not go there: when the
+ * one beside it is removed, nothing leads to the other any more, and `v` is lost.
+ */
+bool workspace_is_in_companion(const struct workspace *ws, struct variable *v,
+			       const struct node *scope);
+/*
  * It goes elsewhere, unless something stands there.  Who removes or moves it next, where it
  * was, finds it empty and need do nothing.
  */

@@ -41,6 +41,9 @@ int workspace_new_place(const struct workspace *ws, struct node *parent,
 #define WHY_SIDECAR_ONLY                                                 \
 	"what ends in .shape or .dtype is a sidecar (write %2E for the " \
 	"dot of a key that ends so)"
+#define WHY_OWN_COMPANION                                                \
+	"a variable has no name below its own NAME.d: with the name of " \
+	"that it would go out of reach"
 /* -EINVAL after a log line. */
 int workspace_refuse_name(const struct workspace *ws, struct span name,
 			  const char *why);

@@ -8,7 +8,6 @@
 #include "core/scratch.h"
 #include "core/workspace_graph.h"
 #include "core/workspace_inside.h"
-#include "core/workspace_move.h"
 
 /*
  * The scope that a relative path leads to from `at`; NULL if none does, or not yet.
@@ -275,28 +274,6 @@ static int link_sidecar(struct workspace *ws, const struct object *from,
 	return r;
 }
 
-/*
- * Whether `scope` is in the companion directory of a name of `v`: with that name such
- * another one would go out of reach, and the variable with it.
- */
-static bool is_in_companion(const struct workspace *ws, struct variable *v,
-			    const struct node *scope)
-{
-	struct node *n = NULL;
-
-	while ((n = node_next_name(v, n))) {
-		CLEANUP(buf_release) struct buf name = { 0 };
-		struct node *own;
-
-		if (node_put_component(n, &name) < 0)
-			return true;
-		own = workspace_companion(ws, node_parent(n), buf_span(&name));
-		if (own && renaming_is_below(scope, own))
-			return true;
-	}
-	return false;
-}
-
 int workspace_link(struct workspace *ws, const struct object *from,
 		   struct node *scope, struct span name, pid_t by,
 		   struct object *ret)
@@ -308,8 +285,12 @@ int workspace_link(struct workspace *ws, const struct object *from,
 	int r;
 
 	if ((!workspace_graph(ws) && !ws->made) || variable_dead(v) ||
-	    variable_links(v) == 0 || is_in_companion(ws, v, scope))
+	    variable_links(v) == 0)
 		return workspace_refuse_link(ws, name);
+	if (workspace_is_in_companion(ws, v, scope)) {
+		(void)workspace_refuse_name(ws, name, WHY_OWN_COMPANION);
+		return -EPERM;
+	}
 	if (from->facet != FACET_VALUE)
 		return link_sidecar(ws, from, scope, name, ret);
 	r = workspace_new_place(ws, scope, name, &p);

@@ -41,14 +41,6 @@ struct node *renaming_companion_of(const struct renaming *x,
 	return workspace_companion(x->ws, p->parent, buf_span(&p->component));
 }
 
-bool renaming_is_in_companion(const struct renaming *x, const struct node *n,
-			      const struct place *p)
-{
-	struct node *scope = renaming_companion_of(x, p);
-
-	return scope && renaming_is_below(n, scope);
-}
-
 /* It goes along with its variable.  Who moves it next finds it, and need do nothing. */
 static int move_companion(const struct renaming *x)
 {
@@ -293,8 +285,9 @@ static int move_edge(struct renaming *x, struct variable *v)
 	CLEANUP(node_unrefp) struct node *below = NULL;
 	CLEANUP(variable_unrefp) struct variable *rest = NULL;
 	struct bond from = { 0 }, to = { 0 };
-	int r = renaming_is_in_companion(x, x->to.parent, &x->from)
-			? -EINVAL
+	int r = workspace_is_in_companion(x->ws, v, x->to.parent)
+			? workspace_refuse_name(x->ws, x->to.name,
+						WHY_OWN_COMPANION)
 			: renaming_bond_to(x, &to);
 
 	if (r == 0)

@@ -44,9 +44,6 @@ int renaming_bond_to(const struct renaming *x, struct bond *ret);
 /* The companion directory of a place, if it is there. */
 struct node *renaming_companion_of(const struct renaming *x,
 				   const struct place *p);
-/* A variable cannot go into its own companion directory, which goes along. */
-bool renaming_is_in_companion(const struct renaming *x, const struct node *n,
-			      const struct place *p);
 /* The variable that a place has now; NULL if it has none. */
 struct variable *renaming_standing(const struct place *p);
 /*

@@ -299,6 +299,13 @@ static int exchange_edges(struct renaming *x, struct node *a, struct node *b)
 					to.owner, to.name);
 }
 
+static bool goes_into_own(const struct renaming *x, const struct node *n,
+			  const struct place *to)
+{
+	return node_kind(n) == NODE_VARIABLE &&
+	       workspace_is_in_companion(x->ws, node_variable(n), to->parent);
+}
+
 int move_exchange(struct renaming *x)
 {
 	struct node *a = place_node(&x->from);
@@ -313,8 +320,7 @@ int move_exchange(struct renaming *x)
 	if (a == b)
 		return 0;
 	if (renaming_is_below(a, b) || renaming_is_below(b, a) ||
-	    renaming_is_in_companion(x, a, &x->to) ||
-	    renaming_is_in_companion(x, b, &x->from))
+	    goes_into_own(x, a, &x->to) || goes_into_own(x, b, &x->from))
 		return -EINVAL;
 	if (node_kind(a) != node_kind(b) || node_dotted(a) != node_dotted(b))
 		return -EINVAL;

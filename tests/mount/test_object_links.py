@@ -70,9 +70,13 @@ def test_what_belongs_to_an_object_does_not_move_alone(shop, fixture_copy):
     assert shell(mount / "ckpt-1", "mv m/table t2 && ls t2/.ATTRIBUTES | head -1") == (0, "table-keys\n")
 
 
-def test_no_link_into_the_own_companion(shop, fixture_copy):
+def test_no_name_in_the_own_companion(shop, fixture_copy):
     """With the other name it would go out of reach, and the variable with it."""
     mount = shop.mount(fixture_copy("v2_tf2_manager"))
     dense = mount / "ckpt-3/model/dense"
-    assert tree.error_of(os.link, dense / "kernel", dense / "kernel.d/alpha") == "EPERM"
-    assert "alpha" in mount.log()
+    os.link(dense / "kernel", dense / "other")
+    for name in "kernel", "other":
+        mount.mark()
+        assert tree.error_of(os.link, dense / name, dense / "kernel.d/alpha") == "EPERM"
+        assert tree.error_of(os.rename, dense / name, dense / "kernel.d/alpha") == "EINVAL"
+        assert all("alpha" in x and "out of reach" in x for x in mount.news(expect=2))
