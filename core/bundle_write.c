@@ -6,6 +6,7 @@
 #include "core/cleanup.h"
 #include "core/extent.h"
 #include "core/table_writer.h"
+#include "core/temporary.h"
 
 #define SLACK_UNIT  4096
 #define PADDING_MAX (UINT64_C(64) << 10) /* beyond twice the content */

@@ -47,6 +47,7 @@
 #include "core/log.h"
 #include "core/rewrite.h"
 #include "core/shard.h"
+#include "core/temporary.h"
 
 /* How often a commit asks again while the index has a writer, and how soon. */
 #define BUSY_TRIES 100

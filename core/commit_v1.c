@@ -22,6 +22,7 @@
 #include "core/cleanup.h"
 #include "core/exchange.h"
 #include "core/log.h"
+#include "core/temporary.h"
 #include "core/v1.h"
 #include "core/v1_file.h"
 #include "core/v1_record.h"

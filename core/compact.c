@@ -22,6 +22,7 @@
 #include "core/io.h"
 #include "core/log.h"
 #include "core/shard.h"
+#include "core/temporary.h"
 
 /* How often to ask again while somebody has the index open for writing. */
 #define BUSY_TRIES 100

@@ -26,9 +26,9 @@
 #include <time.h>
 
 #include "core/bundle.h"
-#include "core/io.h"
+#include "core/temporary.h"
 
-#define COMPACT_TEMPORARY ".compact" IO_TEMPORARY
+#define COMPACT_TEMPORARY ".compact" TEMPORARY_END
 #define COMPACT_SHARDS    99999 /* as many as five digits can say */
 
 struct compact_old;

@@ -38,5 +38,5 @@ typedef bool compact_gone(const void *arg, const char *name,
 int compact_drop_all(int dirfd, const char *prefix, int32_t num_shards,
 		     const char *suffix, compact_gone *gone, const void *arg);
 /* What a crash in that has left has this at its end; gives back all of it. */
-#define COMPACT_GONE ".gone" IO_TEMPORARY
+#define COMPACT_GONE ".gone" TEMPORARY_END
 int compact_drop_undo(int dirfd, const char *prefix);

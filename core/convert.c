@@ -17,6 +17,7 @@
 #include "core/log.h"
 #include "core/scan_name.h"
 #include "core/shard.h"
+#include "core/temporary.h"
 #include "core/v1_writer.h"
 
 #define FORMAT_OF(to) ((to)->v1 ? "V1" : "V2")
@@ -180,7 +181,7 @@ static int part_make_named(struct part *p, const struct stat *like)
 
 	if (getrandom(&random, sizeof(random), 0) < 0)
 		return -errno;
-	if (asprintf(&p->name, "%s.%016llx" IO_TEMPORARY, p->final,
+	if (asprintf(&p->name, "%s.%016llx" TEMPORARY_END, p->final,
 		     (unsigned long long)random) < 0) {
 		p->name = NULL;
 		return -ENOMEM;

@@ -9,6 +9,7 @@
 #include "core/bundle.h"
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "core/temporary.h"
 
 /* Each lost to somebody who put an index there between two calls of ours. */
 #define EXCHANGE_TRIES 100

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 
 #include "core/io.h"
+#include "core/temporary.h"
 
 struct bundle;
 

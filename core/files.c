@@ -16,6 +16,7 @@
 #include "core/log.h"
 #include "core/scan_name.h"
 #include "core/state_edit.h"
+#include "core/temporary.h"
 
 #define INDEX ".index"
 #define META  ".meta"
@@ -28,7 +29,7 @@ bool files_prefix_ok(const char *prefix)
 {
 	return *prefix && !strchr(prefix, '/') &&
 	       !span_ends_in(span_of(prefix), INDEX) &&
-	       !span_ends_in(span_of(prefix), IO_TEMPORARY) &&
+	       !span_ends_in(span_of(prefix), TEMPORARY_END) &&
 	       !scan_shard_prefix(prefix);
 }
 
@@ -186,7 +187,7 @@ static int make_mark(struct files_move *m)
 		return 0;
 	if (getrandom(&random, sizeof(random), 0) < 0)
 		return -errno;
-	if (asprintf(&m->mark, "%s" MOVE "%016llx" IO_TEMPORARY, m->to,
+	if (asprintf(&m->mark, "%s" MOVE "%016llx" TEMPORARY_END, m->to,
 		     (unsigned long long)random) < 0) {
 		m->mark = NULL;
 		return -ENOMEM;
@@ -309,11 +310,11 @@ int files_remove(int dirfd, const char *prefix, bool v1)
 /* The new prefix, if `name` is a mark. */
 static char *parse_mark(const char *name)
 {
-	size_t end = strlen(MOVE) + HEX + strlen(IO_TEMPORARY);
+	size_t end = strlen(MOVE) + HEX + strlen(TEMPORARY_END);
 	size_t len = strlen(name);
 	const char *at = name + len - end;
 
-	if (len <= end || !span_ends_in(span_of(name), IO_TEMPORARY) ||
+	if (len <= end || !span_ends_in(span_of(name), TEMPORARY_END) ||
 	    strncmp(at, MOVE, strlen(MOVE)) != 0 ||
 	    strspn(at + strlen(MOVE), "0123456789abcdef") != HEX)
 		return NULL;

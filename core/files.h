@@ -23,7 +23,7 @@
 
 /*
  * Whether a checkpoint of this prefix is found again: not in a name that ends in
- * `.index` or IO_TEMPORARY, nor one that looks like a shard.
+ * `.index` or TEMPORARY_END, nor one that looks like a shard.
  */
 bool files_prefix_ok(const char *prefix);
 

@@ -6,20 +6,20 @@
 
 #include "core/cleanup.h"
 #include "core/dir.h"
-#include "core/io.h"
 #include "core/item.h"
 #include "core/log.h"
 #include "core/name.h"
 #include "core/scan.h"
 #include "core/scan_name.h"
 #include "core/state_edit.h"
+#include "core/temporary.h"
 
 static bool is_temporary(struct span name)
 {
-	size_t n = strlen(IO_TEMPORARY);
+	size_t n = strlen(TEMPORARY_END);
 
 	return name.len >= n &&
-	       memcmp(name.data + name.len - n, IO_TEMPORARY, n) == 0;
+	       memcmp(name.data + name.len - n, TEMPORARY_END, n) == 0;
 }
 
 bool folder_made_plain_by(struct span name)
@@ -34,7 +34,7 @@ int folder_name(const struct folder *f, struct span name, char **ret)
 	if (name.len == 0 || memchr(name.data, 0, name.len))
 		return -EINVAL;
 	if (is_temporary(name)) {
-		log_error("%.*s: not made: what ends in " IO_TEMPORARY
+		log_error("%.*s: not made: what ends in " TEMPORARY_END
 			  " is a temporary file of a commit",
 			  (int)name.len, (const char *)name.data);
 		return -EINVAL;

@@ -97,6 +97,8 @@ int io_create(int dirfd, const char *path, const struct stat *like);
  * such thing, or it could not be named later.
  */
 int io_create_unnamed(int dirfd, const struct stat *like);
+/* It belongs to whom the other one does, where we have the right, and has its mode. */
+int io_take_after(int fd, const struct stat *like);
 /* Gives it a name that nothing has yet, else -EEXIST. */
 int io_name_new(int fd, int dirfd, const char *name);
 
@@ -106,38 +108,6 @@ int io_name_new(int fd, int dirfd, const char *name);
  * the link.  -EXDEV where it leads out of `dirfd`.
  */
 int io_follow(int dirfd, const char *name, int *ret_dirfd, char **ret_name);
-
-/*
- * Creates a file of this content beside `name`; owner and mode are those of `like`, as
- * far as we may set them.  Synced, and open for reading only.  Its name is that of
- * `name`, 16 digits, its own inode number, and IO_TEMPORARY: so what a crash left
- * can be told from what was exchanged with it.  The digits are random, until it is whole;
- * then they stand for inode, size and mtime of `like`, the file whose place it is to take:
- * so that can be told from any other file that was exchanged with it.
- */
-#define IO_TEMPORARY ".weightfs-tmp"
-struct temporary {
-	int dirfd; /* borrowed */
-	int fd;
-	char *name; /* NULL once it is gone or renamed */
-};
-int temporary_create(int dirfd, const char *name, struct span content,
-		     const struct stat *like, struct temporary *ret);
-/*
- * The same in two steps: an empty file, open for writing; and then all of it is there.
- * `ret` is to be released also where the second fails.
- */
-int temporary_begin(int dirfd, const char *name, struct temporary *ret);
-int temporary_end(struct temporary *t, const struct stat *like);
-/*
- * Takes the name of a temporary apart: the length of what it was made beside, and its
- * inode number, 0 if it was never given one.  False if it is no such name.
- */
-bool temporary_parse(const char *name, size_t *ret_len, uint64_t *ret_ino);
-/* Whether `st` is the file whose place it was to take; `name` is one that parses. */
-bool temporary_replaces(const char *name, const struct stat *st);
-/* Removes the file if it still has its temporary name. */
-void temporary_release(struct temporary *t);
 
 /* renameat2(2) with RENAME_EXCHANGE, within one directory. */
 int io_exchange(int dirfd, const char *a, const char *b);

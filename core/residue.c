@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/scan_name.h"
 #include "core/state.h"
+#include "core/temporary.h"
 #include "core/v1.h"
 
 #define INDEX ".index"

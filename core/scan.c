@@ -15,6 +15,7 @@
 #include "core/name.h"
 #include "core/scan_name.h"
 #include "core/state.h"
+#include "core/temporary.h"
 
 #define INDEX         ".index"
 #define FRESH_SECONDS 2
@@ -296,7 +297,7 @@ static int add_name_found(struct scan *s, int dirfd, const struct names *names,
 
 	if (name->type == DT_DIR)
 		return add_folder(s, name);
-	if (ends_in(name->text, IO_TEMPORARY))
+	if (ends_in(name->text, TEMPORARY_END))
 		return 0;
 	if (is_shard(names, name->text)) {
 		s->linked |= name->type == DT_LNK;

@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/scan_name.h"
 #include "core/state.h"
+#include "core/temporary.h"
 
 /* While somebody else replaces the file under us. */
 #define ATTEMPTS 10

@@ -14,6 +14,7 @@
 #include "core/io.h"
 #include "core/shard.h"
 #include "core/stage.h"
+#include "core/temporary.h"
 #include "tests/support.h"
 
 #define PREFIX "model.ckpt-5"
@@ -221,7 +222,7 @@ static size_t count_temporaries(const struct place *p)
 
 	rewinddir(d);
 	while ((e = readdir(d)))
-		n += strstr(e->d_name, IO_TEMPORARY) != NULL;
+		n += strstr(e->d_name, TEMPORARY_END) != NULL;
 	(void)closedir(d);
 	return n;
 }

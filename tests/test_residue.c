@@ -1,6 +1,7 @@
 /* core/residue: what a crash left goes, and what somebody else wrote stays. */
 #include "core/io.h"
 #include "core/residue.h"
+#include "core/temporary.h"
 #include "tests/support.h"
 
 #define NAME "ckpt.index.0123456789abcdef"
@@ -24,7 +25,7 @@ static void put_temporary(const struct place *p, unsigned off, char name[128])
 
 	put_file(p->fd, "t", span_of("index"));
 	assert_int_equal(fstatat(p->fd, "t", &st, 0), 0);
-	(void)snprintf(name, 128, NAME "-%llx" IO_TEMPORARY,
+	(void)snprintf(name, 128, NAME "-%llx" TEMPORARY_END,
 		       (unsigned long long)st.st_ino + off);
 	assert_int_equal(renameat(p->fd, "t", p->fd, name), 0);
 }
@@ -37,7 +38,7 @@ static void new_index_that_got_no_name_goes(void **state)
 	(void)state;
 	make_checkpoint(&p);
 	put_temporary(&p, 0, name);
-	put_file(p.fd, NAME IO_TEMPORARY, span_of("half"));
+	put_file(p.fd, NAME TEMPORARY_END, span_of("half"));
 	residue_remove(p.fd);
 	assert_int_equal(place_count(&p), 2);
 }

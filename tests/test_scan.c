@@ -1,6 +1,7 @@
 /* core/scan: what the names of a directory stand for. */
 #include "core/scan.h"
 #include "core/scan_name.h"
+#include "core/temporary.h"
 #include "tests/support.h"
 
 static const char *const pair[][2] = { { "a", "one" } };
@@ -113,7 +114,7 @@ static void our_own_names_are_hidden(void **state)
 
 	(void)state;
 	put_checkpoint(&p, "ckpt");
-	put_old(&p, "ckpt.index.0123456789abcdef" IO_TEMPORARY, "x");
+	put_old(&p, "ckpt.index.0123456789abcdef" TEMPORARY_END, "x");
 	assert_int_equal(mkdirat(p.fd, ".weightfs", 0755), 0);
 	assert_scan(&p, false, "C ckpt\n");
 	assert_int_equal(scan_directory(p.fd, false, &s), 0);

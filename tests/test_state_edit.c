@@ -2,6 +2,7 @@
 #include "core/io.h"
 #include "core/state.h"
 #include "core/state_edit.h"
+#include "core/temporary.h"
 #include "tests/store_support.h"
 
 static void set_and_compare(const char *before, const char *prefix,
@@ -274,13 +275,13 @@ static void left_temporaries_go(void **state)
 
 	(void)state;
 	bench_make(&b);
-	bench_file(b.fd, "checkpoint.0123456789abcdef" IO_TEMPORARY, "x");
-	bench_file(b.fd, "checkpoint.0123456789abcdef-1f" IO_TEMPORARY, "x");
-	bench_file(b.fd, "checkpoint.index.0123456789abcdef-1f" IO_TEMPORARY,
+	bench_file(b.fd, "checkpoint.0123456789abcdef" TEMPORARY_END, "x");
+	bench_file(b.fd, "checkpoint.0123456789abcdef-1f" TEMPORARY_END, "x");
+	bench_file(b.fd, "checkpoint.index.0123456789abcdef-1f" TEMPORARY_END,
 		   "x");
-	state_clean(b.fd, "checkpoint.0123456789abcdef" IO_TEMPORARY);
-	state_clean(b.fd, "checkpoint.0123456789abcdef-1f" IO_TEMPORARY);
-	state_clean(b.fd, "checkpoint.index.0123456789abcdef-1f" IO_TEMPORARY);
+	state_clean(b.fd, "checkpoint.0123456789abcdef" TEMPORARY_END);
+	state_clean(b.fd, "checkpoint.0123456789abcdef-1f" TEMPORARY_END);
+	state_clean(b.fd, "checkpoint.index.0123456789abcdef-1f" TEMPORARY_END);
 	assert_on_disk(b.fd, "checkpoint.index.0123456789abcdef-1f"
 			     ".weightfs-tmp");
 }
