@@ -274,13 +274,29 @@ static int link_sidecar(struct workspace *ws, const struct object *from,
 	return r;
 }
 
+/*
+ * Who copies makes the sidecars of each name, and those of one may give the variable a type:
+ * they do not show at the others before they come.
+ */
+static void await_sidecars(struct variable *v, pid_t by)
+{
+	struct node *n = NULL;
+
+	while ((n = node_next_name(v, n))) {
+		unsigned yet = (SHOWS_SHAPE | SHOWS_DTYPE) & ~node_shows(n);
+
+		if (yet && !node_ghost(n))
+			workspace_await(n, by, yet | node_awaits(n, by));
+	}
+}
+
 int workspace_link(struct workspace *ws, const struct object *from,
 		   struct node *scope, struct span name, pid_t by,
 		   struct object *ret)
 {
 	struct variable *v = from->variable;
 	CLEANUP(place_release) struct place p = { 0 };
-	bool fresh;
+	unsigned yet = SHOWS_SHAPE | SHOWS_DTYPE;
 	struct node *n;
 	int r;
 
@@ -303,17 +319,20 @@ int workspace_link(struct workspace *ws, const struct object *from,
 		r = link_object(ws, v, &p);
 	if (r < 0)
 		return r;
-	/* Sidecars may have come first, and say the same. */
-	fresh = !p.variable || node_ghost(p.variable);
-	if (!fresh)
+	/* Sidecars may have come first, and say the same; the others are to come. */
+	if (p.variable && !node_ghost(p.variable)) {
+		yet &= ~node_shows(p.variable);
 		tree_remove(workspace_tree(ws), p.variable);
+	}
+	if (ws->made)
+		await_sidecars(v, by);
 	r = tree_make_variable(workspace_tree(ws), p.parent,
 			       buf_span(&p.component), v, workspace_shown(v),
 			       &n);
 	if (r < 0)
 		return r;
-	if (fresh && ws->made)
-		workspace_await(n, by, SHOWS_SHAPE | SHOWS_DTYPE);
+	if (yet && ws->made)
+		workspace_await(n, by, yet);
 	*ret = workspace_object_of(n, FACET_VALUE);
 	return 0;
 }

@@ -1,4 +1,5 @@
 """`cp -r` of whole object-based checkpoints, in any order of files."""
+import itertools
 import os
 import shutil
 import subprocess
@@ -32,12 +33,15 @@ def equal(judge, source, prefix):
     assert was == now
 
 
-@pytest.mark.parametrize("name", PREFIXES)
-@pytest.mark.parametrize("how", ["cp -r", "cp -a", "rsync -a", "rsync -a --inplace", "tar"])
+# The temporary names of rsync for `%` and `%2E`, edges of odd_objects, are none that a key has.
+TOOLS = [(name, how) for name in PREFIXES
+         for how in ("cp -r", "cp -a", "rsync -a", "rsync -a --inplace", "tar")
+         if (name, how) != ("v2_tf2_odd_objects", "rsync -a")]
+
+
+@pytest.mark.parametrize("name, how", TOOLS)
 def test_with_tools(shop, fixture_copy, judge, name, how):
     """No tool prints an error."""
-    if (name, how) == ("v2_tf2_odd_objects", "rsync -a"):
-        pytest.skip("temporary names of rsync for `%` and `%2E` are none here")
     source, prefix, mount = open_fixture(shop, fixture_copy, name)
     command = {"tar": "mkdir clone && tar -C %s -cf - . | tar -C clone -xf -" % prefix,
                "rsync -a": "rsync -a %s/ clone/" % prefix,
@@ -136,3 +140,28 @@ def test_through_a_disk(shop, fixture_copy, judge):
     assert done.returncode == 0, done.stderr
     mount.unmount()
     equal(judge, source, prefix)
+
+
+@pytest.mark.parametrize("typed", [False, True], ids=["", "xattr"])
+def test_two_names_in_every_order(shop, fixture_copy, typed):
+    """As `cp -a` makes them, which sorts by inode and expects that what it makes is not there."""
+    _, _, mount = open_fixture(shop, fixture_copy, "v2_tf2_odd_objects")
+    files = {"a": b"1234", "a.shape": b"[4]\n", "a.dtype": b"int8\n",
+             "b": b"1234", "b.shape": b"[4]\n", "b.dtype": b"int8\n"}
+    for i, order in enumerate(itertools.permutations(files)):
+        scope = mount / ("clone/m%d" % i)
+        os.makedirs(scope)
+        values = []
+        for name in order:
+            if name in "ab" and values:
+                os.link(scope / values[0], scope / name)
+                continue
+            with open(scope / name, "xb", buffering=0) as file:
+                file.write(files[name])
+                if name in "ab":
+                    values.append(name)
+                    if typed:
+                        os.setxattr(file.fileno(), "user.weightfs.dtype", b"int8")
+                        os.setxattr(file.fileno(), "user.weightfs.shape", b"[4]")
+        assert {n: tree.read(scope / n) for n in os.listdir(scope)} == files, order
+        assert os.stat(scope / "a").st_nlink == 2, order
