@@ -11,7 +11,6 @@
 #include <stdatomic.h>
 
 #include "core/bundle.h"
-#include "core/cleanup.h"
 #include "core/list.h"
 
 struct bundle {

@@ -27,7 +27,7 @@
 #include "core/attributes.h"
 #include "core/checkpoint_config.h"
 #include "core/cleanup.h"
-#include "core/name.h"
+#include "core/coding.h"
 #include "core/object.h"
 #include "core/tree.h"
 #include "core/value.h"

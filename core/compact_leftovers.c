@@ -1,13 +1,11 @@
 #include "core/compact_leftovers.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/cleanup.h"
 #include "core/compact_names.h"
 #include "core/log.h"
-#include "core/scan.h"
 #include "core/shard.h"
 
 struct leftovers {

@@ -1,6 +1,5 @@
 #include "core/compact_v1.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "core/bundle.h"

@@ -1,7 +1,6 @@
 /* Names that are made and removed: see store.h. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -1,7 +1,6 @@
 #include "core/folder_name.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/cleanup.h"

@@ -1,8 +1,6 @@
 /* Names that change: see store.h, and files.h for those of checkpoints. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/checkpoint.h"

@@ -3,7 +3,6 @@
 
 #include <stdbool.h>
 
-#include "core/name.h"
 #include "core/tree.h"
 #include "core/variable.h"
 

@@ -20,7 +20,6 @@
 #include <time.h>
 
 #include "core/cleanup.h"
-#include "core/coding.h"
 #include "core/extent.h"
 #include "core/space.h"
 

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "core/report.h"
+#include "core/checkpoint.h"
 #include "fs/fs.h"
 
 /* A command on its way to each checkpoint that is meant. */

@@ -1,6 +1,5 @@
 #include "fs/diff.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 

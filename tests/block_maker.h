@@ -1,7 +1,6 @@
 /* block_maker.h - blocks made by hand, and what is in them */
 #pragma once
 
-#include <errno.h>
 #include <snappy-c.h>
 #include <stdio.h>
 

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/dtype.h"

@@ -1,8 +1,6 @@
 /* mount_support.h - a checkpoint in a directory, as a mount without FUSE has it. */
 #pragma once
 
-#include <fcntl.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
 

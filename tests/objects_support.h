@@ -1,7 +1,6 @@
 /* objects_support.h - object graphs that change, and what is told of them */
 #pragma once
 
-#include <stdio.h>
 #include <string.h>
 
 #include "core/cleanup.h"

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <ftw.h>
-#include <limits.h>
 
 #include "core/store.h"
 #include "tests/support.h"

@@ -1,6 +1,4 @@
 /* core/block: each lie that a block can tell. */
-#include <errno.h>
-#include <stdio.h>
 
 #include "tests/block_maker.h"
 

@@ -1,5 +1,4 @@
 /* core/block_scan: values in a block that is read through a buffer. */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>

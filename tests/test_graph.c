@@ -1,9 +1,7 @@
 /* core/graph: small graphs by hand, TensorFlow's own, and hostile ones. */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/cleanup.h"

@@ -1,5 +1,6 @@
 /* core/objects: messages, keys, and graphs that TensorFlow wrote. */
 #include <fcntl.h>
+#include <stdio.h>
 
 #include "core/bundle.h"
 #include "core/value.h"

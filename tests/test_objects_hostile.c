@@ -1,4 +1,5 @@
 /* core/objects: graphs that no program writes, edits at random, and very many. */
+#include <stdio.h>
 #include <time.h>
 
 #include "tests/objects_support.h"

@@ -1,5 +1,4 @@
 /* core/state_edit: `checkpoint` with another latest one, and all else as it was. */
-#include "core/io.h"
 #include "core/state.h"
 #include "core/state_edit.h"
 #include "core/temporary.h"

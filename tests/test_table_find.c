@@ -1,5 +1,4 @@
 /* core/table: table_find() answers as an iterator does, and holds no block. */
-#include "core/io.h"
 #include "core/table.h"
 #include "tests/support.h"
 #include "tests/table_support.h"

@@ -1,5 +1,4 @@
 /* core/verify: any order of parts tells right from wrong, once all were seen. */
-#include <errno.h>
 #include <stdbool.h>
 
 #include "core/cleanup.h"

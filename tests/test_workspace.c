@@ -1,4 +1,5 @@
 /* core/workspace: names that are made and removed, and what becomes of their keys. */
+#include "core/name.h"
 #include "tests/mount_support.h"
 
 /* --- making ------------------------------------------------------------------- */
