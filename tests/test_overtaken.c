@@ -88,6 +88,17 @@ static int end(struct mount *m, struct variable *v)
 	return r;
 }
 
+/* Written before a save by somebody else, and closed after it. */
+static void assert_is_kept_after_a_save(struct mount *m, const char *key,
+					const char *text)
+{
+	CLEANUP(variable_unrefp) struct variable *v = begin(m, key, text);
+
+	somebody_saves(m);
+	assert_int_equal(end(m, v), -ESTALE);
+	assert_kept(m, key, span_of(text));
+}
+
 static void value_that_is_closed_after_a_save_is_kept(void **state)
 {
 	CLEANUP(mount_release) struct mount m;
@@ -141,30 +152,22 @@ static void value_that_is_finished_later_is_kept(void **state)
 static void declared_type_counts(void **state)
 {
 	CLEANUP(mount_release) struct mount m;
-	CLEANUP(variable_unrefp) struct variable *v = NULL;
 
 	(void)state;
 	mount_pairs(&m);
 	assert_int_equal(put(&m, "a.shape", "[2, 2]"), 0);
-	v = begin(&m, "a", "FOUR");
-	somebody_saves(&m);
-	assert_int_equal(end(&m, v), -ESTALE);
-	assert_kept(&m, "a", span_of("FOUR"));
+	assert_is_kept_after_a_save(&m, "a", "FOUR");
 }
 
 /* It was taken over once, so no state on disk ever had it, and is written once more. */
 static void new_variable_is_kept(void **state)
 {
 	CLEANUP(mount_release) struct mount m;
-	CLEANUP(variable_unrefp) struct variable *v = NULL;
 
 	(void)state;
 	mount_pairs(&m);
 	put_typed(&m, "v", "int8", "[2]", "v1");
-	v = begin(&m, "v", "v2");
-	somebody_saves(&m);
-	assert_int_equal(end(&m, v), -ESTALE);
-	assert_kept(&m, "v", span_of("v2"));
+	assert_is_kept_after_a_save(&m, "v", "v2");
 }
 
 static void value_of_a_deleted_checkpoint_is_kept(void **state)

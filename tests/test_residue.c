@@ -18,6 +18,16 @@ static void make_checkpoint(const struct place *p)
 	make_bundle(p->fd, 1, pairs);
 }
 
+/* One that a commit is about to replace, which has looked at its index. */
+static struct stat make_known_checkpoint(const struct place *p)
+{
+	struct stat st;
+
+	make_checkpoint(p);
+	assert_int_equal(fstatat(p->fd, INDEX_NAME, &st, 0), 0);
+	return st;
+}
+
 /* A temporary whose name says its own inode number plus `off`. */
 static void put_temporary(const struct place *p, unsigned off, char name[128])
 {
@@ -63,12 +73,10 @@ static void exchange_and_die(const struct place *p, const struct stat *known,
 static void old_index_goes(void **state)
 {
 	CLEANUP(place_release) struct place p = place_make();
-	struct stat known;
+	const struct stat known = make_known_checkpoint(&p);
 	char name[128];
 
 	(void)state;
-	make_checkpoint(&p);
-	assert_int_equal(fstatat(p.fd, INDEX_NAME, &known, 0), 0);
 	exchange_and_die(&p, &known, name);
 	assert_true(exists(&p, name));
 	residue_remove(p.fd);
@@ -79,12 +87,10 @@ static void old_index_goes(void **state)
 static void index_of_a_save_that_came_between_stays(void **state)
 {
 	CLEANUP(place_release) struct place p = place_make();
-	struct stat known;
+	const struct stat known = make_known_checkpoint(&p);
 	char name[128];
 
 	(void)state;
-	make_checkpoint(&p);
-	assert_int_equal(fstatat(p.fd, INDEX_NAME, &known, 0), 0);
 	make_checkpoint(&p);
 	make_old(p.fd, INDEX_NAME);
 	exchange_and_die(&p, &known, name);
