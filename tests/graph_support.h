@@ -1,4 +1,4 @@
-/* graph_support.h - object graphs by hand, message by message */
+/* graph_support.h - object graphs by hand, message by message, and their layout as text */
 #pragma once
 
 #include <stdlib.h>
@@ -6,6 +6,7 @@
 
 #include "core/cleanup.h"
 #include "core/coding.h"
+#include "core/graph.h"
 #include "tests/test.h"
 
 /* Protobuf, field by field: each message is built in a buffer of its own. */
@@ -118,4 +119,63 @@ static inline void each_damage(struct buf *graph,
 		each(buf_span(graph));
 		graph->data[bit / 8] ^= 1 << bit % 8;
 	}
+}
+
+/* --- the layout of a graph as text ------------------------------------------- */
+
+static inline void put_path(struct buf *out, const struct graph_item *items,
+			    size_t i)
+{
+	size_t path[GRAPH_MAX_DEPTH];
+	size_t n = 0;
+
+	for (; i != GRAPH_ROOT; i = items[i].parent) {
+		assert_in_range(n, 0, GRAPH_MAX_DEPTH - 1);
+		path[n++] = i;
+	}
+	while (n-- > 0) {
+		const struct graph_item *item = &items[path[n]];
+
+		buf_printf(out, "/%.*s", (int)item->name.len,
+			   (const char *)item->name.data);
+		if (item->kind == GRAPH_VARIABLE && n > 0)
+			buf_printf(out, ".d");
+	}
+}
+
+static inline void put_item(struct buf *out, const struct graph_item *items,
+			    size_t i)
+{
+	const struct graph_item *item = &items[i];
+
+	put_path(out, items, i);
+	switch (item->kind) {
+	case GRAPH_DIRECTORY:
+		buf_printf(out, "/\n");
+		break;
+	case GRAPH_VARIABLE:
+		buf_printf(out, " = %.*s\n", (int)item->key.len,
+			   (const char *)item->key.data);
+		break;
+	case GRAPH_LINK:
+		buf_printf(out, " -> ");
+		put_path(out, items, item->target);
+		buf_printf(out, "/\n");
+		break;
+	}
+}
+
+/* Paths, with `/` after a directory, ` = KEY`, or ` -> DIRECTORY`. */
+static inline void print_layout(const struct graph *g, struct buf *out)
+{
+	size_t n;
+	const struct graph_item *items = graph_items(g, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		assert_true(items[i].parent < i ||
+			    items[i].parent == GRAPH_ROOT);
+		put_item(out, items, i);
+	}
+	buf_put(out, "", 1);
+	assert_int_equal(buf_error(out), 0);
 }
