@@ -1,6 +1,5 @@
 #include "core/checksum.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -96,16 +95,9 @@ static int pass(struct reader *r, uint64_t n)
 
 static void add_length(struct reader *r, uint64_t length)
 {
-	bool wide = r->source->dtype == DT_VARIANT || length > UINT32_MAX;
-	uint64_t le64 = htole64(length), be64 = htobe64(length);
-	uint32_t be32 = htobe32((uint32_t)length);
-
-	if (!r->source->big_endian)
-		r->crc = crc32c_extend(r->crc, &le64, wide ? 8 : 4);
-	else if (wide)
-		r->crc = crc32c_extend(r->crc, &be64, 8);
-	else
-		r->crc = crc32c_extend(r->crc, &be32, 4);
+	r->crc = crc32c_extend_length(r->crc, length,
+				      r->source->dtype == DT_VARIANT,
+				      r->source->big_endian);
 }
 
 /* A stored checksum of all before it, which the checksum then goes on over. */

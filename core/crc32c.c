@@ -1,5 +1,6 @@
 #include "core/crc32c.h"
 
+#include <endian.h>
 #include <isa-l/crc.h>
 #include <limits.h>
 
@@ -37,6 +38,18 @@ uint32_t crc32c_extend(uint32_t crc, const void *data, size_t n)
 		n -= (size_t)part;
 	}
 	return ~crc;
+}
+
+uint32_t crc32c_extend_length(uint32_t crc, uint64_t length, bool wide,
+			      bool big_endian)
+{
+	uint64_t l64 = big_endian ? htobe64(length) : htole64(length);
+	uint32_t l32 = big_endian ? htobe32((uint32_t)length)
+				  : htole32((uint32_t)length);
+
+	return wide || length > UINT32_MAX
+		       ? crc32c_extend(crc, &l64, sizeof(l64))
+		       : crc32c_extend(crc, &l32, sizeof(l32));
 }
 
 /* The product modulo the polynomial. */

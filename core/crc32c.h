@@ -13,11 +13,19 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* The CRC of A followed by `data`, where `crc` is the CRC of A; 0 if A is empty. */
 uint32_t crc32c_extend(uint32_t crc, const void *data, size_t n);
+
+/*
+ * The same of the length of an element, as the checksum of a tensor that is not numbers
+ * counts it: an integer of 4 bytes, or of 8 if all are `wide` or where it exceeds 2^32 - 1.
+ */
+uint32_t crc32c_extend_length(uint32_t crc, uint64_t length, bool wide,
+			      bool big_endian);
 
 /* `crc` times x^(8n), modulo the polynomial: takes time that grows with log n. */
 uint32_t crc32c_shift(uint32_t crc, uint64_t n);

@@ -114,18 +114,6 @@ static int skip(struct scan *s, uint64_t n)
 	return 0;
 }
 
-static uint32_t extend_length(uint32_t crc, uint64_t length, int32_t dtype,
-			      bool big_endian)
-{
-	bool wide = dtype == DT_VARIANT || length > UINT32_MAX;
-	uint64_t l64 = big_endian ? htobe64(length) : htole64(length);
-	uint32_t l32 = big_endian ? htobe32((uint32_t)length)
-				  : htole32((uint32_t)length);
-
-	return wide ? crc32c_extend(crc, &l64, sizeof(l64))
-		    : crc32c_extend(crc, &l32, sizeof(l32));
-}
-
 /* A checksum that is stored between the bytes, and is itself summed up. */
 static int take_stored(struct scan *s)
 {
@@ -162,8 +150,8 @@ static int scan_variants(struct scan *s, struct elements *ret)
 		if (r < 0)
 			return r;
 		note(ret, s, i, length);
-		s->crc = extend_length(s->crc, length, DT_VARIANT,
-				       s->source->big_endian);
+		s->crc = crc32c_extend_length(s->crc, length, true,
+					      s->source->big_endian);
 		r = skip(s, length);
 		if (r == 0)
 			r = take_stored(s);
@@ -183,8 +171,8 @@ static int scan_strings(struct scan *s, struct elements *ret)
 		if (r == 0 && __builtin_add_overflow(sum, length, &sum))
 			r = -EIO;
 		note(ret, s, i, length);
-		s->crc = extend_length(s->crc, length, DT_STRING,
-				       s->source->big_endian);
+		s->crc = crc32c_extend_length(s->crc, length, false,
+					      s->source->big_endian);
 	}
 	if (r == 0)
 		r = take_stored(s);
@@ -293,7 +281,8 @@ static void put_length(struct out *o, uint64_t length)
 		o->error = -ENOMEM;
 	else
 		put(o, varint.data, varint.len);
-	o->crc = extend_length(o->crc, length, o->dtype, o->big_endian);
+	o->crc = crc32c_extend_length(o->crc, length, o->dtype == DT_VARIANT,
+				      o->big_endian);
 }
 
 static void put_stored(struct out *o)

@@ -8,7 +8,6 @@
  */
 #include "core/strings.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -179,14 +178,6 @@ static size_t text_length(struct span piece)
 	return n;
 }
 
-/* What the checksum of the lengths covers for one of them. */
-static uint32_t extend_length(uint32_t crc, uint64_t length)
-{
-	uint64_t le = htole64(length);
-
-	return crc32c_extend(crc, &le, length > UINT32_MAX ? 8 : 4);
-}
-
 static int fault(const struct strings_source *source, int err, const char *what)
 {
 	log_error("%s: the string tensor at offset %" PRIu64 " %s",
@@ -209,7 +200,7 @@ static int sum_lengths(struct window *w, uint64_t elements, uint64_t *ret_sum,
 			return err;
 		if (__builtin_add_overflow(sum, length, &sum))
 			return -EIO;
-		crc = extend_length(crc, length);
+		crc = crc32c_extend_length(crc, length, false, false);
 	}
 	*ret_sum = sum;
 	*ret_crc = crc;
@@ -514,7 +505,7 @@ static bool element_length(struct span line, uint64_t *ret)
 static void put_length(struct buf *out, uint64_t length, uint32_t *crc)
 {
 	buf_put_varint(out, length);
-	*crc = extend_length(*crc, length);
+	*crc = crc32c_extend_length(*crc, length, false, false);
 }
 
 /* False where `text` is not as many elements. */

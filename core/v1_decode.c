@@ -201,13 +201,11 @@ static int decode_numbers(struct decoding *d)
 static int put_length(struct decoding *d, uint64_t n, uint32_t *crc)
 {
 	CLEANUP(buf_release) struct buf varint = { 0 };
-	uint64_t little = htole64(n);
 
 	if (d->count == d->wanted)
 		return -ERANGE;
 	d->count++;
-	*crc = crc32c_extend(*crc, (const uint8_t *)&little,
-			     n > UINT32_MAX ? 8 : 4);
+	*crc = crc32c_extend_length(*crc, n, false, false);
 	buf_put_varint(&varint, n);
 	return buf_error(&varint) ? buf_error(&varint)
 				  : put(d, varint.data, varint.len);

@@ -53,6 +53,31 @@ static void extends_over_any_split(void **state)
 				 whole);
 }
 
+static void length_is_four_bytes_or_eight(void **state)
+{
+	static const struct {
+		uint64_t length;
+		bool wide, big_endian;
+		const char *bytes;
+		size_t n;
+	} cases[] = {
+		{ 0x0102, false, false, "\2\1\0\0", 4 },
+		{ 0x0102, false, true, "\0\0\1\2", 4 },
+		{ 0x0102, true, false, "\2\1\0\0\0\0\0\0", 8 },
+		{ 0x0102, true, true, "\0\0\0\0\0\0\1\2", 8 },
+		{ UINT32_MAX, false, false, "\377\377\377\377", 4 },
+		{ UINT64_C(1) << 32, false, false, "\0\0\0\0\1\0\0\0", 8 },
+		{ UINT64_C(1) << 32, false, true, "\0\0\0\1\0\0\0\0", 8 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		assert_int_equal(crc32c_extend_length(7, cases[i].length,
+						      cases[i].wide,
+						      cases[i].big_endian),
+				 crc32c_extend(7, cases[i].bytes, cases[i].n));
+}
+
 static void shift_is_that_many_zero_bytes(void **state)
 {
 	static const uint8_t zeros[300];
@@ -145,6 +170,7 @@ int main(void)
 		cmocka_unit_test(matches_rfc_3720),
 		cmocka_unit_test(matches_definition_at_every_alignment),
 		cmocka_unit_test(extends_over_any_split),
+		cmocka_unit_test(length_is_four_bytes_or_eight),
 		cmocka_unit_test(shift_is_that_many_zero_bytes),
 		cmocka_unit_test(shifts_add_up_beyond_32_bits),
 		cmocka_unit_test(shift_by_the_order_of_the_polynomial_is_none),
