@@ -47,10 +47,6 @@
 #include "core/shard.h"
 #include "core/temporary.h"
 
-/* How often a commit asks again while the index has a writer, and how soon. */
-#define BUSY_TRIES 100
-#define BUSY_US    20000
-
 /* Calls `each` with what is new in it, that of slices too. */
 static int for_each_entry(const struct edit *edit,
 			  int (*each)(struct entry *e, void *arg), void *arg)
@@ -306,7 +302,7 @@ static int commit_when_free(int dirfd, const char *prefix,
 			    const struct bundle *base, struct bundle *next,
 			    const struct edit *edit, struct commit_report *ret)
 {
-	for (int tries = 0; tries < BUSY_TRIES; tries++) {
+	for (int tries = 0; tries < EXCHANGE_BUSY_TRIES; tries++) {
 		int r = commit_bundle(dirfd, prefix, base, next, edit, ret);
 
 		/* Somebody opened the index to write, and did not. */
@@ -314,7 +310,7 @@ static int commit_when_free(int dirfd, const char *prefix,
 			r = -EAGAIN;
 		if (r != -EAGAIN)
 			return r;
-		(void)usleep(BUSY_US);
+		(void)usleep(EXCHANGE_BUSY_US);
 	}
 	return -EBUSY;
 }

@@ -28,10 +28,6 @@
 #include "core/v1_record.h"
 #include "core/v1_writer.h"
 
-/* For two seconds: somebody has a file open for writing. */
-#define BUSY_TRIES 100
-#define BUSY_US    20000
-
 struct writing {
 	const struct bundle *base;
 	struct bundle *next;
@@ -230,7 +226,7 @@ static bool is_as_before(struct writing *w)
 /* Somebody may have it open for writing, and may not. */
 static int put_when_free(struct writing *w)
 {
-	for (int tries = 0; tries < BUSY_TRIES; tries++) {
+	for (int tries = 0; tries < EXCHANGE_BUSY_TRIES; tries++) {
 		int r = open_files(w);
 
 		if (r == 0)
@@ -239,7 +235,7 @@ static int put_when_free(struct writing *w)
 			r = -EAGAIN;
 		if (r != -EAGAIN)
 			return r;
-		(void)usleep(BUSY_US);
+		(void)usleep(EXCHANGE_BUSY_US);
 	}
 	return -EBUSY;
 }

@@ -24,10 +24,7 @@
 #include "core/shard.h"
 #include "core/temporary.h"
 
-/* How often to ask again while somebody has the index open for writing. */
-#define BUSY_TRIES 100
-#define BUSY_US    20000
-/* And until what has just come is known to have come without an index of its own. */
+/* How often to ask again until what has just come is known to have no index of its own. */
 #define SUSPECT_TRIES 30
 #define SUSPECT_US    100000
 
@@ -173,10 +170,10 @@ static int put_index(const struct compaction *c, const struct bundle *was,
 {
 	int r = -EAGAIN;
 
-	for (int i = 0; r == -EAGAIN && i < BUSY_TRIES; i++) {
+	for (int i = 0; r == -EAGAIN && i < EXCHANGE_BUSY_TRIES; i++) {
 		r = exchange_index(c, was, base, index);
 		if (r == -EAGAIN)
-			(void)usleep(BUSY_US);
+			(void)usleep(EXCHANGE_BUSY_US);
 	}
 	return r;
 }

@@ -193,10 +193,10 @@ int exchange_put(struct exchange *x)
 void exchange_finish(struct exchange *x)
 {
 	/* It stands: an old index that cannot be removed is no reason to fail. */
-	if (x->put)
+	if (x->put) {
 		(void)io_unlink(x->dirfd, x->new.name);
-	if (x->put)
 		free(STEAL(x->new.name));
+	}
 	x->put = false;
 }
 

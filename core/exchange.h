@@ -20,6 +20,10 @@
 #include "core/io.h"
 #include "core/temporary.h"
 
+/* While somebody has the file open for writing it is tried again: for two seconds. */
+#define EXCHANGE_BUSY_TRIES 100
+#define EXCHANGE_BUSY_US    20000
+
 struct bundle;
 
 struct exchange {
