@@ -9,12 +9,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "core/block.h"
 #include "core/cleanup.h"
 #include "core/explain.h"
 #include "core/name.h"
 #include "core/scan_name.h"
 #include "core/state.h"
+#include "core/table.h"
 #include "core/temporary.h"
 
 #define INDEX         ".index"
@@ -160,19 +160,13 @@ static bool is_regular(int fd)
 static bool is_table(int dirfd, const char *name, bool *ret_fresh)
 {
 	CLEANUP(close_fd) int fd = io_open(dirfd, name, O_RDONLY | O_NONBLOCK);
-	uint8_t magic[8];
-	struct span s = { magic, sizeof(magic) };
 	struct stat st;
-	uint64_t value;
 
 	*ret_fresh = false;
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return false;
 	*ret_fresh = time(NULL) - st.st_mtim.tv_sec < FRESH_SECONDS;
-	return (uint64_t)st.st_size >= TABLE_FOOTER_SIZE &&
-	       io_read_at(fd, magic, sizeof(magic),
-			  (uint64_t)st.st_size - sizeof(magic)) == 0 &&
-	       span_get_fixed64(&s, &value) && value == TABLE_MAGIC;
+	return table_ends(fd, (uint64_t)st.st_size);
 }
 
 /* Names under which a file is taken for a checkpoint, or for a part of one. */

@@ -16,10 +16,7 @@
 #include "core/io.h"
 #include "core/log.h"
 #include "core/state.h"
-
-/* The end of a table: table.h. */
-#define TABLE_FOOTER 48
-#define TABLE_MAGIC  "\x57\xfb\x80\x8b\x24\x75\x47\xdb"
+#include "core/table.h"
 
 #define DIGITS       "0123456789"
 #define SHARD_DIGITS 5
@@ -107,12 +104,8 @@ static bool is_table(int dirfd, const char *name)
 {
 	uint64_t size;
 	CLEANUP(close_fd) int fd = open_file(dirfd, name, &size);
-	uint8_t magic[sizeof(TABLE_MAGIC) - 1];
 
-	return fd >= 0 && size >= TABLE_FOOTER &&
-	       io_read_at(fd, magic, sizeof(magic), size - sizeof(magic)) ==
-		       0 &&
-	       memcmp(magic, TABLE_MAGIC, sizeof(magic)) == 0;
+	return fd >= 0 && table_ends(fd, size);
 }
 
 /* Whether it is the first of several files. */

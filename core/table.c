@@ -99,6 +99,18 @@ static int read_block(const struct table *t, struct block_handle handle,
 	return r == -EIO ? damaged(t, handle.offset, fault) : r;
 }
 
+bool table_ends(int fd, uint64_t size)
+{
+	uint8_t bytes[sizeof(uint64_t)];
+	struct span s = { bytes, sizeof(bytes) };
+	uint64_t magic;
+
+	return size >= TABLE_FOOTER_SIZE &&
+	       io_read_at(fd, bytes, sizeof(bytes), size - sizeof(bytes)) ==
+		       0 &&
+	       span_get_fixed64(&s, &magic) && magic == TABLE_MAGIC;
+}
+
 /* Sets the end of the blocks as well, which handles are checked against. */
 static int read_footer(struct table *t, struct block_handle *ret_index)
 {

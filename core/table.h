@@ -21,6 +21,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/block_scan.h"
@@ -29,6 +30,9 @@
 
 struct table;
 struct table_iter;
+
+/* Whether a file of `size` bytes ends as a table does; nothing else of it is looked at. */
+bool table_ends(int fd, uint64_t size);
 
 /*
  * Reads footer and index block of the file `fd`, which the table borrows and
