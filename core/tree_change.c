@@ -215,7 +215,7 @@ void tree_aim(struct node *link, struct node *target)
 	link->target = node_ref(target);
 }
 
-/* Children before their parents, as sweep_all() has it. */
+/* Children before their parents, by a walk as that of each_scope() in tree.c. */
 void tree_drop(struct tree *t, struct node *scope)
 {
 	struct node *at = scope;
