@@ -12,7 +12,6 @@
 
 struct diff {
 	diff_each *each;
-	void *arg;
 	struct diff_result *result;
 };
 
@@ -128,7 +127,7 @@ static void tell(struct diff *d, enum difference what, const struct entry *a,
 		d->result->unknown++;
 	else
 		d->result->different++;
-	d->each(d->arg, what, a, b);
+	d->each(what, a, b);
 }
 
 static int compare(struct diff *d, struct entry *a, struct entry *b)
@@ -150,9 +149,7 @@ static int compare(struct diff *d, struct entry *a, struct entry *b)
 		return same;
 	if (same < 0)
 		tell(d, DIFFERENCE_UNKNOWN, a, b);
-	else if (same)
-		d->result->same++;
-	else
+	else if (!same)
 		tell(d, DIFFERENCE_CHANGED, a, b);
 	return 0;
 }
@@ -170,9 +167,9 @@ static int compare_keys(const struct bundle *a, size_t i,
 }
 
 int diff_bundles(const struct bundle *a, const struct bundle *b,
-		 diff_each *each, void *arg, struct diff_result *ret)
+		 diff_each *each, struct diff_result *ret)
 {
-	struct diff d = { each, arg, ret };
+	struct diff d = { each, ret };
 	size_t i = 0, j = 0;
 	int r = 0;
 

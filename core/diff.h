@@ -23,8 +23,7 @@ enum difference {
 };
 
 struct diff_result {
-	uint64_t same; /* variables */
-	uint64_t different;
+	uint64_t different; /* variables */
 	uint64_t unknown;
 };
 
@@ -32,7 +31,7 @@ struct diff_result {
  * Calls `each` with every difference, sorted by key; of what was added or removed one of
  * the entries is NULL.  0, or -ENOMEM.
  */
-typedef void diff_each(void *arg, enum difference what, const struct entry *a,
+typedef void diff_each(enum difference what, const struct entry *a,
 		       const struct entry *b);
 int diff_bundles(const struct bundle *a, const struct bundle *b,
-		 diff_each *each, void *arg, struct diff_result *ret);
+		 diff_each *each, struct diff_result *ret);

@@ -29,10 +29,9 @@ static void print_type(const struct entry *e)
 		     (const char *)shape.data);
 }
 
-static void print_difference(void *arg, enum difference what,
-			     const struct entry *a, const struct entry *b)
+static void print_difference(enum difference what, const struct entry *a,
+			     const struct entry *b)
 {
-	(void)arg;
 	(void)printf("%-10s  ", words[what]);
 	print_escaped(stdout, entry_key(a ? a : b));
 	(void)fputs("  ", stdout);
@@ -67,7 +66,7 @@ enum exit_code diff_run(const struct options *options)
 	if (open_side(options->source, &ta, &a) < 0 ||
 	    open_side(options->other, &tb, &b) < 0)
 		return EXIT_CODE_TROUBLE;
-	r = diff_bundles(a, b, print_difference, NULL, &result);
+	r = diff_bundles(a, b, print_difference, &result);
 	if (r < 0)
 		log_error("cannot compare: %s", strerror(-r));
 	/* What is not shown of a damaged index cannot be compared. */

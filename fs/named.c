@@ -75,13 +75,12 @@ static int add_one(struct named_list *t, const char *path)
 		   t->source.prefix, !index);
 }
 
-/* Whether the file that begins with the first `len` bytes of `name` is there. */
-static bool has_beside(const struct named_list *t, const char *name, size_t len,
-		       const char *suffix)
+/* Whether the prefix that the first `len` bytes of `name` are has an index. */
+static bool has_index(const struct named_list *t, const char *name, size_t len)
 {
 	CLEANUP(free_ptr) char *stem = strndup(name, len);
 
-	return stem && has_file(t, stem, suffix) == 1;
+	return stem && has_file(t, stem, ".index") == 1;
 }
 
 /* What seems to be a checkpoint, or a part of one, and cannot be used as that. */
@@ -94,7 +93,7 @@ static void say_stray(const struct named_list *t, const char *path,
 		return;
 	if (f->what)
 		log_error("%s: %s is %s", path, f->source, f->what);
-	else if (len && !has_beside(t, f->source, len, ".index"))
+	else if (len && !has_index(t, f->source, len))
 		log_error("%s: %s is a part of a checkpoint whose index "
 			  "(%.*s.index) is not beside it",
 			  path, f->source, (int)len, f->source);

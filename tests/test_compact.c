@@ -101,12 +101,11 @@ static void no_finding(void *arg, const struct check_finding *f)
 			    (const char *)f->key.data, f->what);
 }
 
-static void no_difference(void *arg, enum difference what,
-			  const struct entry *a, const struct entry *b)
+static void no_difference(enum difference what, const struct entry *a,
+			  const struct entry *b)
 {
 	const struct entry *e = a ? a : b;
 
-	(void)arg;
 	print_error("%d: %.*s\n", (int)what, (int)entry_key(e).len,
 		    (const char *)entry_key(e).data);
 }
@@ -125,7 +124,7 @@ static void assert_same(const struct place *p, const struct place *like)
 	assert_int_equal(checked.faults, 0);
 	assert_int_equal(bundle_open(p->fd, "ckpt", NULL, &a), 0);
 	assert_int_equal(bundle_open(like->fd, "ckpt", NULL, &b), 0);
-	assert_int_equal(diff_bundles(a, b, no_difference, NULL, &found), 0);
+	assert_int_equal(diff_bundles(a, b, no_difference, &found), 0);
 	assert_int_equal(found.different + found.unknown, 0);
 }
 
