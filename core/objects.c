@@ -347,24 +347,19 @@ const struct objects_slot *objects_next_slot_in(
 	return s ? &s->shown : NULL;
 }
 
-const struct objects_slot *objects_next_slot_for(
-	const struct objects *o, size_t variable,
-	const struct objects_slot *after)
+const struct objects_slot *objects_slot_for(const struct objects *o,
+					    size_t variable)
 {
-	const struct slot *s = (const struct slot *)after;
+	const struct slot *s =
+		TAILQ_FIRST(&objects_node(o, variable)->slots_for);
 
-	s = s ? TAILQ_NEXT(s, variables)
-	      : TAILQ_FIRST(&objects_node(o, variable)->slots_for);
 	return s ? &s->shown : NULL;
 }
 
-const struct objects_slot *objects_next_slot_as(
-	const struct objects *o, size_t slot, const struct objects_slot *after)
+const struct objects_slot *objects_slot_as(const struct objects *o, size_t slot)
 {
-	const struct slot *s = (const struct slot *)after;
+	const struct slot *s = TAILQ_FIRST(&objects_node(o, slot)->slots_as);
 
-	s = s ? TAILQ_NEXT(s, as)
-	      : TAILQ_FIRST(&objects_node(o, slot)->slots_as);
 	return s ? &s->shown : NULL;
 }
 

@@ -100,15 +100,15 @@ const struct objects_edge *objects_next_parent(
 /* Where the edge leads, or OBJECTS_NONE. */
 size_t objects_child(const struct objects *o, size_t parent, struct span name);
 
-/* The slots of an optimizer, those for a variable, those that a slot variable is. */
+/* The slots of an optimizer. */
 const struct objects_slot *objects_next_slot_in(
 	const struct objects *o, size_t optimizer,
 	const struct objects_slot *after);
-const struct objects_slot *objects_next_slot_for(
-	const struct objects *o, size_t variable,
-	const struct objects_slot *after);
-const struct objects_slot *objects_next_slot_as(
-	const struct objects *o, size_t slot, const struct objects_slot *after);
+/* The first slot for a variable, and the first that a slot variable is; NULL for none. */
+const struct objects_slot *objects_slot_for(const struct objects *o,
+					    size_t variable);
+const struct objects_slot *objects_slot_as(const struct objects *o,
+					   size_t slot);
 /* The slot variable, or OBJECTS_NONE. */
 size_t objects_slot(const struct objects *o, size_t variable, size_t optimizer,
 		    struct span name);

@@ -38,7 +38,7 @@ static int find_slot(const struct workspace *ws, struct variable *v,
 	if (r == 0 && !variable_loose(v))
 		id = objects_find_key(o, buf_span(&key));
 	if (id != OBJECTS_NONE)
-		slot = objects_next_slot_as(o, id, NULL);
+		slot = objects_slot_as(o, id);
 	if (!slot)
 		return r;
 	name->len = 0;

@@ -141,8 +141,7 @@ static bool is_plain(const struct renaming *x, struct variable *v, size_t id)
 	const struct objects *o = graph_of(x);
 
 	return variable_links(v) == 1 && !objects_next_child(o, id, NULL) &&
-	       !objects_next_slot_for(o, id, NULL) &&
-	       !objects_next_slot_as(o, id, NULL);
+	       !objects_slot_for(o, id) && !objects_slot_as(o, id);
 }
 
 /*
@@ -231,7 +230,7 @@ static bool can_be(const struct renaming *x, struct variable *v,
 	return to->kind != BOND_SLOT ||
 	       (variable_links(v) == 1 &&
 		!objects_next_child(o, from->id, NULL) &&
-		!objects_next_slot_for(o, from->id, NULL));
+		!objects_slot_for(o, from->id));
 }
 
 static int move_bond(struct renaming *x, struct variable *v,

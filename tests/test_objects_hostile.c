@@ -244,7 +244,7 @@ static void assert_same_as_read_anew(struct objects *o)
 		if (is_reached(o, i))
 			continue;
 		assert_null(objects_next_child(o, i, NULL));
-		assert_null(objects_next_slot_for(o, i, NULL));
+		assert_null(objects_slot_for(o, i));
 	}
 }
 

@@ -213,8 +213,8 @@ static void slot_is_removed_and_made(void **state)
 			 made);
 	assert_int_equal(objects_clear_value(o, made), 0);
 	assert_tidied(o, "");
-	assert_null(objects_next_slot_for(o, 5, NULL));
-	assert_null(objects_next_slot_as(o, made, NULL));
+	assert_null(objects_slot_for(o, 5));
+	assert_null(objects_slot_as(o, made));
 }
 
 static void names_that_are_there_are_not_taken_twice(void **state)
