@@ -398,7 +398,6 @@ static enum exit_code only_with(const char *option, const char *command)
 	return EXIT_CODE_USAGE;
 }
 
-/* Of these two neither is a weaker form of the other, so neither wins. */
 static enum exit_code check_together(const struct options *o)
 {
 	if (o->json && o->command != COMMAND_LIST)
@@ -411,6 +410,7 @@ static enum exit_code check_together(const struct options *o)
 		log_error("--convert needs --to v1 or --to v2");
 		return EXIT_CODE_USAGE;
 	}
+	/* Neither is a weaker form of the other, so neither wins. */
 	if (!o->sync || !o->manual)
 		return EXIT_CODE_OK;
 	log_error("options sync and commit=manual contradict each other; leave "
