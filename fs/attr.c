@@ -10,8 +10,6 @@
 #include "fs/closing.h"
 #include "fs/notify.h"
 
-/* What changes only through us; anything else sends a notification. */
-#define LONG_TIMEOUT 86400.0
 /* What others change: names of a mirrored directory, and files in it. */
 #define SHORT_TIMEOUT 1.0
 
@@ -44,7 +42,7 @@ static double timeout_of(const struct target *t, bool writing)
 		return 0;
 	if (!t->checkpoint || t->object.node == checkpoint_root(t->checkpoint))
 		return SHORT_TIMEOUT;
-	return writing ? 0 : LONG_TIMEOUT;
+	return writing ? 0 : ATTR_LONG_TIMEOUT;
 }
 
 double attr_name_timeout(const struct target *t)

@@ -9,6 +9,9 @@
 #include "fs/fs.h"
 #include "fs/inode.h"
 
+/* Seconds, for what changes only through us: anything else sends a notification. */
+#define ATTR_LONG_TIMEOUT 86400.0
+
 /*
  * The attributes of `t`, and for how many seconds they may be believed: what changes
  * only through us, for long.

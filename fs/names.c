@@ -10,9 +10,6 @@
 #include "fs/attr.h"
 #include "fs/notify.h"
 
-/* For how long a name that is not there may be believed to be not there. */
-#define LONG_TIMEOUT 86400.0
-
 static struct target directory(struct fs *fs, fuse_ino_t node)
 {
 	return inode_target(fs_inodes(fs), node);
@@ -86,7 +83,7 @@ double names_absent_timeout(struct fs *fs, fuse_ino_t parent,
 			    const struct target *dir, const char *name)
 {
 	/* In a folder anything may come at any moment. */
-	return dir->folder || unsafe(fs, parent, name) ? 0 : LONG_TIMEOUT;
+	return dir->folder || unsafe(fs, parent, name) ? 0 : ATTR_LONG_TIMEOUT;
 }
 
 /* --- making -------------------------------------------------------------- */
