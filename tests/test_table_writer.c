@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
-#include <glob.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -108,6 +107,9 @@ static void rebuild_fixture(const char *path)
 	CLEANUP(buf_release) struct buf original = { 0 };
 	CLEANUP(buf_release) struct buf copy = { 0 };
 
+	/* Those were not written by TensorFlow. */
+	if (fnmatch("*/v?_hand_*", path, 0) == 0)
+		return;
 	assert_int_equal(io_read_file(fd, UINT32_MAX, &original), 0);
 	rewrite(&original, 0, &copy);
 	assert_same(&original, &copy);
@@ -115,24 +117,8 @@ static void rebuild_fixture(const char *path)
 
 static void files_of_tensorflow_are_rebuilt_byte_for_byte(void **state)
 {
-	static const char *const patterns[] = {
-		"tests/fixtures/v2_*/*.index",
-		"tests/fixtures/savedmodel_*/variables/*.index",
-		"tests/fixtures/v1_*/ckpt.v1",
-		"tests/fixtures/v1_tf1_*/model.ckpt-?",
-		"tests/fixtures/v1_tf1_*/model.ckpt-*-of-*",
-	};
-	glob_t found = { 0 };
-
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(patterns); i++)
-		assert_int_equal(glob(patterns[i], i ? GLOB_APPEND : 0, NULL,
-				      &found),
-				 0);
-	for (size_t i = 0; i < found.gl_pathc; i++)
-		if (fnmatch("*/v?_hand_*", found.gl_pathv[i], 0) != 0)
-			rebuild_fixture(found.gl_pathv[i]);
-	globfree(&found);
+	each_fixture(rebuild_fixture);
 }
 
 /*
