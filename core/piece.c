@@ -9,6 +9,7 @@
 
 #include "core/cleanup.h"
 #include "core/dtype.h"
+#include "core/elements.h"
 #include "core/io.h"
 #include "core/log.h"
 #include "core/shard.h"
@@ -19,9 +20,9 @@ struct piece {
 	char *name;
 	size_t turned; /* numbers of so many bytes are to be turned around, or 0 */
 	atomic_bool verified;
-	atomic_bool damaged;   /* all was read, and its checksum is wrong */
-	pthread_mutex_t lock;  /* for `verify` */
-	struct verify *verify; /* NULL once verified, or if nobody asked */
+	atomic_bool damaged;  /* all was read, and its checksum is wrong */
+	pthread_mutex_t lock; /* for `verify` */
+	struct verify *verify; /* of numbers; NULL where there is nothing to do */
 };
 
 /* --- byte order ----------------------------------------------------------- */
@@ -73,10 +74,10 @@ void piece_free(struct piece *p)
 	free(p);
 }
 
-/* Of what else than numbers the checksum is over other bytes than these. */
-static bool summed_up(const struct entry *e)
+/* Nobody reads an empty value, so nothing would complete it; variants were looked at. */
+static bool to_be_verified(const struct entry *e)
 {
-	return dtype_size(entry_dtype(e)) != 0;
+	return entry_size(e) != 0 && entry_dtype(e) != DT_VARIANT;
 }
 
 int piece_new(struct entry *e, const char *name, bool verify,
@@ -95,10 +96,9 @@ int piece_new(struct entry *e, const char *name, bool verify,
 	p->name = strdup(name);
 	if (!p->name)
 		return -ENOMEM;
-	/* Nobody reads an empty value, so nothing would complete it. */
-	if (!verify || entry_size(e) == 0 || !summed_up(e))
+	if (!verify || !to_be_verified(e))
 		atomic_store(&p->verified, true);
-	else
+	else if (entry_dtype(e) != DT_STRING)
 		r = verify_new(entry_size(e), entry_crc32c(e), &p->verify);
 	if (r == 0)
 		*ret = STEAL(p);
@@ -107,7 +107,26 @@ int piece_new(struct entry *e, const char *name, bool verify,
 
 /* --- reading -------------------------------------------------------------- */
 
-/* Notes what was read; the read that completes the piece tells its fault. */
+/* Of strings the checksum is over other bytes than these: 1 or negative errno. */
+static int check_strings(const struct piece *p)
+{
+	const struct elements_source source = {
+		.fd = shard_fd(entry_shard(p->entry)),
+		.offset = entry_offset(p->entry),
+		.size = entry_size(p->entry),
+		.elements = entry_elements(p->entry),
+		.dtype = entry_dtype(p->entry),
+		.verify = true,
+	};
+	uint32_t crc = 0;
+	int r = elements_check(&source, &crc);
+
+	if (r < 0)
+		return r;
+	return crc == entry_crc32c(p->entry) ? 1 : -EIO;
+}
+
+/* Notes what was read: the read that completes a piece tells its fault, of strings the first. */
 static int check(struct piece *p, uint64_t offset, const void *data, size_t n)
 {
 	int r = 0;
@@ -115,6 +134,8 @@ static int check(struct piece *p, uint64_t offset, const void *data, size_t n)
 	pthread_mutex_lock(&p->lock);
 	if (p->verify)
 		r = verify_add(p->verify, offset, data, n);
+	else if (!atomic_load(&p->verified))
+		r = check_strings(p);
 	if (r == 1) {
 		verify_free(STEAL(p->verify));
 		atomic_store(&p->verified, true);

@@ -26,7 +26,8 @@ DEFINE_CLEANUP(struct piece, piece_free)
 
 /*
  * Exactly `n` bytes from `offset`, within its size.  -EIO after a log line where the
- * shard ends too early, or where this read completes a piece whose checksum is wrong;
+ * shard ends too early, or where this read completes a piece whose checksum is wrong (of
+ * strings, which are looked through, the first one does; of variants leaf.h knows);
  * then every later read is -EIO too, since the kernel asks for some bytes ahead and
  * forgets what it was told of them.
  */

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -189,6 +190,25 @@ def test_a_damaged_source_leaves_nothing(shop, fixture_copy):
     (shop.directory / "v1/m").write_bytes(whole)
     convert("v2", shop.directory / "v1/m", shop.directory / "P", code=3)
     assert sorted(os.listdir(shop.directory)) == ["v1", "v2_tf1_adam"]
+
+
+@pytest.mark.parametrize("name", ["v2_strings", BIG_ENDIAN])
+def test_no_damaged_string_gets_a_right_checksum(shop, fixture_copy, name):
+    """In its bytes, in a length, or in the checksum of these."""
+    source = fixture_copy(name) / "ckpt"
+    bundle = sstable.Bundle(str(source))
+    strings = [e for e in bundle.entries.values()
+               if e.dtype == sstable.DT["string"] and 0 not in e.shape]
+    data = Path(str(source) + ".data-00000-of-00001")
+    whole = data.read_bytes()
+    assert strings
+    for e in strings:
+        for at in {e.offset, e.offset + e.size - 1, e.offset + e.size // 2}:
+            data.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
+            for to in ("v1", "v2"):
+                done = mounts.run("--convert", "--to", to, source, shop.directory / "P")
+                assert done.returncode == 3 or "not to be had" in done.stderr, (e, at, to)
+    assert not list(shop.directory.glob("P*"))
 
 
 def test_a_damaged_value_is_named_by_its_key(shop):
