@@ -56,33 +56,14 @@ void assembly_free(struct assembly *a)
 
 /* --- the parts ------------------------------------------------------------ */
 
-/* Whether the shape of the slice's entry is that of the slice. */
-static bool right_shape(const struct entry *e, const struct entry *part,
-			const struct slice_extent *extents)
-{
-	struct shape whole = entry_shape(e), shape = entry_shape(part);
-
-	if (shape.rank != whole.rank)
-		return false;
-	for (size_t i = 0; i < shape.rank; i++)
-		if (shape.dims[i] !=
-		    (extents[i].length < 0 ? whole.dims[i] : extents[i].length))
-			return false;
-	return true;
-}
-
-static const char *check_part(const struct entry *e, const struct entry *part,
+static const char *check_part(const struct entry *e, size_t i,
 			      const struct slice_extent *extents)
 {
-	const char *reason;
+	const char *reason = entry_part_fault(e, i, extents);
 
-	if (!part)
-		return "it is not in the index";
-	if (entry_dtype(part) != entry_dtype(e))
-		return "it is of another dtype than its variable";
-	if (!right_shape(e, part, extents))
-		return "its entry has another shape";
-	return entry_access(part, &reason) < 0 ? reason : NULL;
+	if (!reason && entry_access(entry_part(e, i), &reason) == 0)
+		reason = NULL;
+	return reason;
 }
 
 static int open_leaf(struct assembly *a, const struct part *p,
@@ -131,7 +112,7 @@ static int add_part(void *arg, size_t i, const struct slice_extent *extents,
 	p->end = box_end(p->box);
 	a->covered += box_size(p->box);
 	p->entry = entry_part(a->entry, i);
-	p->reason = check_part(a->entry, p->entry, extents);
+	p->reason = check_part(a->entry, i, extents);
 	return p->reason ? 0 : open_part(a, p);
 }
 

@@ -24,14 +24,35 @@
 
 /* --- what cannot be done --------------------------------------------------- */
 
+struct slice_check {
+	const struct entry *variable;
+	const char *reason;
+};
+
+/* What is written of it would not be read either. */
+static int check_slice(void *arg, size_t i, const struct slice_extent *extents,
+		       size_t rank)
+{
+	struct slice_check *c = arg;
+
+	(void)rank;
+	if (!entry_part_fault(c->variable, i, extents))
+		return 0;
+	c->reason = entry_part(c->variable, i)
+			    ? "a slice of it has another dtype or shape"
+			    : "a slice of it is missing";
+	return -EIO;
+}
+
 /* 0, or why it cannot be read. */
 static int check_readable(const struct entry *e, const char **ret_reason)
 {
-	for (size_t i = 0; i < entry_slices(e); i++) {
-		if (entry_part(e, i))
-			continue;
-		*ret_reason = "a slice of it is missing";
-		return -EIO;
+	struct slice_check c = { .variable = e };
+	int r = entry_each_slice(e, check_slice, &c);
+
+	if (r < 0) {
+		*ret_reason = c.reason ? c.reason : strerrordesc_np(-r);
+		return r;
 	}
 	return entry_access(e, ret_reason);
 }

@@ -154,3 +154,9 @@ int entry_each_slice(const struct entry *e,
 		     void *arg);
 int entry_slice_keys(const struct entry *e,
 		     int (*each)(void *arg, struct span key), void *arg);
+/*
+ * Why the entry of the i-th slice, which has these extents, is none of this variable; NULL
+ * if it is.
+ */
+const char *entry_part_fault(const struct entry *e, size_t i,
+			     const struct slice_extent *extents);

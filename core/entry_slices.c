@@ -1,7 +1,8 @@
-/* The slices that an entry lists, and their keys. */
+/* The slices that an entry lists, their keys, and what their entries say. */
 #include "core/cleanup.h"
 #include "core/entry.h"
 #include "core/partition.h"
+#include "core/slice.h"
 
 int entry_each_slice(const struct entry *e,
 		     int (*each)(void *arg, size_t i,
@@ -36,4 +37,33 @@ int entry_slice_keys(const struct entry *e,
 	struct slice_keys keys = { entry_key(e), each, arg };
 
 	return entry_each_slice(e, slice_key, &keys);
+}
+
+/* Whether the shape of the slice's entry is that of the slice. */
+static bool right_shape(const struct entry *e, const struct entry *part,
+			const struct slice_extent *extents)
+{
+	struct shape whole = entry_shape(e), shape = entry_shape(part);
+
+	if (shape.rank != whole.rank)
+		return false;
+	for (size_t i = 0; i < shape.rank; i++)
+		if (shape.dims[i] !=
+		    (extents[i].length < 0 ? whole.dims[i] : extents[i].length))
+			return false;
+	return true;
+}
+
+const char *entry_part_fault(const struct entry *e, size_t i,
+			     const struct slice_extent *extents)
+{
+	const struct entry *part = entry_part(e, i);
+
+	if (!part)
+		return "it is not in the index";
+	if (entry_dtype(part) != entry_dtype(e))
+		return "it is of another dtype than its variable";
+	if (!right_shape(e, part, extents))
+		return "its entry has another shape";
+	return NULL;
 }

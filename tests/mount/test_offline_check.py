@@ -9,6 +9,7 @@ import pytest
 import fixtures
 import mounts
 import sstable
+import tree
 from offline import copy_of, path_of, weightfs
 
 NAMES = list(fixtures.manifest())
@@ -143,6 +144,24 @@ def test_structure_is_checked_and_it_goes_on(shop):
     assert "are in no variable" in out
     assert "DAMAGED: 4 faults" in out
     assert ": a: " not in out
+
+
+@pytest.mark.parametrize("what, dtype, shape", [("it is of another dtype than its variable",
+                                                 "float32", [2]),
+                                                ("its entry has another shape", "int32", [2, 1])])
+def test_the_entry_of_a_slice_is_one_of_its_variable(shop, what, dtype, shape):
+    """A mount cannot read it, so it is a fault, and nothing that --convert passes on."""
+    build = sstable.BundleBuilder()
+    build.add_slice(b"p", sstable.DT["int32"], [4], [(0, 2)], b"12345678")
+    build.add_slice(b"p", sstable.DT["int32"], [4], [(2, 2)], b"12345678")
+    part = build.entries[sstable.slice_key(b"p", [(2, 2)])]
+    part.dtype, part.shape = sstable.DT[dtype], shape
+    (shop.directory / "x.data-00000-of-00001").write_bytes(build.data)
+    (shop.directory / "x.index").write_bytes(build.index())
+    assert "p (slice 1): %s (bytes 8 to 15" % what in check(shop.directory / "x", code=1)
+    for to in ("v1", "v2"):
+        weightfs("--convert", "--to", to, shop.directory / "x", shop.directory / "y", code=3)
+    assert tree.error_of(tree.read, shop.mount(shop.directory / "x") / "p") == "EIO"
 
 
 def test_shared_bytes_are_no_fault_and_overlaps_a_note(shop):
