@@ -11,6 +11,7 @@
 
 #include "core/bundle_writer.h"
 #include "core/cleanup.h"
+#include "core/content.h"
 #include "core/dtype.h"
 #include "core/files.h"
 #include "core/io.h"
@@ -323,6 +324,24 @@ static int write_v2(const struct bundle *source,
 
 /* --- V1 -------------------------------------------------------------------- */
 
+/* A record of V1 is copied as it lies, unseen: this says what is wrong with it. */
+static int check_record(struct entry *e, const char *name)
+{
+	CLEANUP(content_freep) struct content *c = NULL;
+
+	return entry_v1(e) ? content_open(e, name, true, &c) : 0;
+}
+
+static int check_records(struct entry *e)
+{
+	CLEANUP(free_ptr) char *name = entry_describe(e, "");
+	int r = name ? check_record(e, name + 1) : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < entry_slices(e); i++)
+		r = check_record(entry_part(e, i), name + 1);
+	return r;
+}
+
 static int write_v1(const struct bundle *source,
 		    const struct convert_target *to)
 {
@@ -333,8 +352,10 @@ static int write_v1(const struct bundle *source,
 	struct stat like = attributes_like(source);
 	int r = all ? part_make(to, to->prefix, &like, &file) : -ENOMEM;
 
-	for (size_t i = 0; r == 0 && i < bundle_count(source); i++)
+	for (size_t i = 0; r == 0 && i < bundle_count(source); i++) {
 		all[i] = bundle_entry(source, i);
+		r = check_records(all[i]);
+	}
 	if (r == 0)
 		r = v1_write(file.fd, all, bundle_count(source));
 	if (r == 0)

@@ -211,6 +211,24 @@ def test_no_damaged_string_gets_a_right_checksum(shop, fixture_copy, name):
     assert not list(shop.directory.glob("P*"))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int32", "string"])
+def test_a_record_without_all_elements_is_damage(shop, dtype):
+    """Also where it could be copied as it lies."""
+    value = [b"a", b"b"] if dtype == "string" else b"12345678"
+    for name, shape, extents in (("m", [3], [None]), ("s", [6], [(0, 3)])):
+        build = sstable.V1Builder()
+        build.add(b"right", dtype, [2], [None], value)
+        build.add(b"wrong", dtype, shape, extents, value)
+        (shop.directory / name).write_bytes(build.build())
+        for to in ("v1", "v2"):
+            done = mounts.run("--convert", "--to", to, shop.directory / name, shop.directory / "x",
+                              errors="replace")
+            assert done.returncode == 3
+            assert "cannot be read: its record in %s has not as many elements" % name \
+                in done.stderr
+    assert sorted(os.listdir(shop.directory)) == ["m", "s"]
+
+
 def test_a_damaged_value_is_named_by_its_key(shop):
     shutil.copytree(path_of("v2_tf1_adam-5").parent, shop.directory / "d")
     data = shop.directory / "d/model.ckpt-5.data-00000-of-00001"
