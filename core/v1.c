@@ -247,18 +247,21 @@ static bool has_length(const Tensorflow__TensorSliceProto__Extent *x)
 	       TENSORFLOW__TENSOR_SLICE_PROTO__EXTENT__HAS_LENGTH_LENGTH;
 }
 
-/* Only empty extents are the whole: (0, n) of a dimension n is a slice of it. */
-static bool is_whole(const slice_proto *s)
+static size_t rank_of(const slice_meta *m)
+{
+	return m->shape ? m->shape->n_dim : 0;
+}
+
+/*
+ * Only empty extents are the whole, one for each dimension: (0, n) of a dimension n is a
+ * slice of it.
+ */
+static bool is_whole(const slice_meta *m, const slice_proto *s)
 {
 	for (size_t i = 0; s && i < s->n_extent; i++)
 		if (has_length(s->extent[i]) || s->extent[i]->start != 0)
 			return false;
-	return true;
-}
-
-static size_t rank_of(const slice_meta *m)
-{
-	return m->shape ? m->shape->n_dim : 0;
+	return !s || s->n_extent == rank_of(m);
 }
 
 /* Whether it lies within the tensor, whose dimensions were checked. */
@@ -479,7 +482,7 @@ static int add_tensor(struct listing *l, const struct item *items, size_t n)
 	int r = gather(l, items, n, &t);
 
 	if (r == 0)
-		r = t.n == 1 && is_whole(t.places[0].slice)
+		r = t.n == 1 && is_whole(t.meta, t.places[0].slice)
 			    ? add_whole(l, &t)
 			    : add_partitioned(l, &t);
 	free(t.places);
