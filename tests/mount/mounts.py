@@ -158,14 +158,14 @@ class Mount:
     def _usable(self):
         """Whether the mount answers.
 
-        In this order: a dead mount fails the first, and the directory below it, where the
-        dead one has just been cleared and ours is yet to come, the second.
+        A dead mount fails the first call; once that is cleared, what is mounted is ours, and
+        the second call is answered by it and not by the directory below.
         """
         try:
             os.statvfs(self.point)
+            return mounted(self.point) and os.statvfs(self.point) is not None
         except OSError:
             return False
-        return mounted(self.point)
 
     def _watch(self, seconds):
         victims = " ".join(map(str, self.pids()))
