@@ -112,26 +112,3 @@ int workspace_put_graph(struct workspace *ws);
 /* What was made and never stored goes with the next state of the catalog; what was
  * declared is void. */
 void workspace_forget(struct workspace *ws);
-
-/* --- for workspace_rename.c -------------------------------------------------- */
-
-/* -EOPNOTSUPP after a log line: the graph cannot be changed. */
-int workspace_refuse_objects(const struct workspace *ws, struct span name);
-/* -EPERM after a log line: it is no value of an object. */
-int workspace_refuse_literal(const struct workspace *ws, struct span name);
-/* Whether nothing says that what has such a name is a variable. */
-bool workspace_is_scratch(const struct workspace *ws, const struct place *p);
-/* The files of a variable that are to be seen now. */
-unsigned workspace_shown(struct variable *v);
-/* What is on disk under the key goes soon, unless the name comes back. */
-void workspace_doom(struct workspace *ws, struct span key);
-/* The name of `v` came back; true if something of that name was about to go. */
-bool workspace_rescue(struct workspace *ws, struct variable *v);
-/* The name of a variable goes, and `rest` is remembered. */
-int workspace_ghost(struct workspace *ws, struct node *n,
-		    struct variable *rest);
-/* A sidecar goes: for good if it was all there is, else until it is missed. */
-void workspace_drop_sidecar(struct workspace *ws, struct node *n,
-			    enum facet facet);
-/* A scope that has lost its last name stays until somebody removes it. */
-void workspace_keep_emptied(struct node *scope);

@@ -1,5 +1,18 @@
 /*
  * workspace_inside.h - what the files of a workspace share besides workspace.h
+ *
+ *	workspace.c		what is there: lookups, listings, what is taken over
+ *	workspace_change.c	names that are made and removed
+ *	workspace_rename.c	names that change; workspace_move.h has how
+ *
+ * and where names are the edges of an object graph (workspace_graph.h):
+ *
+ *	workspace_graph.c	from names to objects, and to keys
+ *	workspace_keys.c	keys that follow the paths
+ *	workspace_links.c	further edges
+ *	workspace_companion.c	where the slots of a variable stand
+ *	workspace_mirror.c	the paths below `slots`
+ *	workspace_commit.c	the graph as a value
  */
 #pragma once
 
@@ -47,6 +60,10 @@ int workspace_new_place(const struct workspace *ws, struct node *parent,
 /* -EINVAL after a log line. */
 int workspace_refuse_name(const struct workspace *ws, struct span name,
 			  const char *why);
+/* -EOPNOTSUPP after a log line: the graph cannot be changed. */
+int workspace_refuse_objects(const struct workspace *ws, struct span name);
+/* -EPERM after a log line: it is no value of an object. */
+int workspace_refuse_literal(const struct workspace *ws, struct span name);
 /* -EPERM after a log line. */
 int workspace_refuse_link(const struct workspace *ws, struct span name);
 
@@ -63,3 +80,20 @@ struct node *workspace_live_node(const struct workspace *ws,
 
 /* What is on disk under the name of `v` was spared for it, and goes after all. */
 void workspace_doom_again(struct workspace *ws, struct variable *v);
+
+/* Whether nothing says that what has such a name is a variable. */
+bool workspace_is_scratch(const struct workspace *ws, const struct place *p);
+/* The files of a variable that are to be seen now. */
+unsigned workspace_shown(struct variable *v);
+/* What is on disk under the key goes soon, unless the name comes back. */
+void workspace_doom(struct workspace *ws, struct span key);
+/* The name of `v` came back; true if something of that name was about to go. */
+bool workspace_rescue(struct workspace *ws, struct variable *v);
+/* The name of a variable goes, and `rest` is remembered. */
+int workspace_ghost(struct workspace *ws, struct node *n,
+		    struct variable *rest);
+/* A sidecar goes: for good if it was all there is, else until it is missed. */
+void workspace_drop_sidecar(struct workspace *ws, struct node *n,
+			    enum facet facet);
+/* A scope that has lost its last name stays until somebody removes it. */
+void workspace_keep_emptied(struct node *scope);
