@@ -1,11 +1,11 @@
 /*
- * bundle.h - a V2 checkpoint as it was at one moment
+ * bundle.h - a checkpoint as it was at one moment
  *
- * PREFIX.index is a table: under the empty key a BundleHeaderProto, under every
- * other a BundleEntryProto that says where in PREFIX.data-NNNNN-of-MMMMM the bytes
- * are.  A bundle is what these files said when they were read; it never changes
- * and is counted.  (Source: tensorflow/core/util/tensor_bundle; checked against
- * TensorFlow 2.21.)
+ * Of V2, and bundle_of_v1() makes the same of V1.  PREFIX.index is a table: under the
+ * empty key a BundleHeaderProto, under every other a BundleEntryProto that says where in
+ * PREFIX.data-NNNNN-of-MMMMM the bytes are.  A bundle is what these files said when they
+ * were read; it never changes and is counted.  (Source: tensorflow/core/util/tensor_bundle;
+ * checked against TensorFlow 2.21.)
  */
 #pragma once
 
@@ -168,7 +168,7 @@ void bundle_forget_room(const struct bundle *b);
 uint64_t bundle_data_bytes(const struct bundle *b);
 uint64_t bundle_dead_bytes(const struct bundle *b);
 
-/* For that file and bundle_write.c: all entries, those of slices too, and all shards; borrowed. */
+/* All entries, those of slices too, and all shards; borrowed. */
 struct entry *const *bundle_all(const struct bundle *b, size_t *ret_n);
 struct shard *const *bundle_shards(const struct bundle *b, size_t *ret_n);
 struct spare *bundle_spare(const struct bundle *b);

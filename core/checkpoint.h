@@ -211,7 +211,8 @@ struct checkpoint_status {
 int checkpoint_status(struct checkpoint *cp, struct checkpoint_status *ret);
 /*
  * Calls `each` for all that is not as it will stay: "open", "declared", "untyped",
- * "scratch", "removed", "refused".  `path` is the name below the checkpoint; of a removed one, the key.
+ * "scratch", "removed", "refused".  `path` is the name below the checkpoint; of a removed
+ * one, the key.
  */
 int checkpoint_each_pending(
 	struct checkpoint *cp,
