@@ -22,8 +22,8 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/name.h"
 #include "fs/fs.h"
-#include "fs/hidden.h"
 #include "fs/loop.h"
 #include "fs/mountpoint.h"
 
@@ -209,7 +209,7 @@ static void ready(void *arg)
 	struct daemon *d = arg;
 
 	log_info(
-		"%s: mounted on %s; %s/" HIDDEN_NAME
+		"%s: mounted on %s; %s/" NAME_HIDDEN_DIR
 		", which is not listed, has status, log, control, manifest and by-name",
 		d->options->source, d->mountpoint, d->mountpoint);
 	go_to_background(d);

@@ -11,6 +11,7 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "core/name.h"
 #include "core/report.h"
 #include "core/source.h"
 #include "fs/by_name.h"
@@ -106,7 +107,7 @@ bool hidden_has(fuse_ino_t node)
 
 bool hidden_is(fuse_ino_t parent, const char *name)
 {
-	return parent == FUSE_ROOT_ID && strcmp(name, HIDDEN_NAME) == 0;
+	return parent == FUSE_ROOT_ID && strcmp(name, NAME_HIDDEN_DIR) == 0;
 }
 
 /* --- what is known -------------------------------------------------------- */

@@ -28,7 +28,6 @@
 
 #include "core/coding.h"
 
-#define HIDDEN_NAME ".weightfs"
 #define HIDDEN_BIT  (UINT64_C(1) << 63)
 #define HIDDEN_KEPT (UINT64_C(64) << 20)
 
@@ -44,7 +43,7 @@ bool hidden_has(fuse_ino_t node);
 bool hidden_is(fuse_ino_t parent, const char *name);
 
 /*
- * What `name` in `parent` is, HIDDEN_NAME in the root to begin with: -ENOENT; -EIO for
+ * What `name` in `parent` is, NAME_HIDDEN_DIR in the root to begin with: -ENOENT; -EIO for
  * the manifest of a damaged checkpoint.  A success counts for hidden_forget().
  */
 int hidden_lookup(struct hidden *h, fuse_ino_t parent, const char *name,

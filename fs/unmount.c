@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/name.h"
 #include "fs/mountpoint.h"
 
 static enum exit_code say_why_not(const char *path, int error)
@@ -67,7 +68,7 @@ static int sync_all(const char *path)
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CLEANUP(close_fd)
 	int control = fd < 0 ? -1
-			     : openat(fd, ".weightfs/control",
+			     : openat(fd, NAME_HIDDEN_DIR "/control",
 				      O_WRONLY | O_CLOEXEC);
 
 	if (control >= 0 && write(control, order, strlen(order)) < 0)
