@@ -200,7 +200,7 @@ int bond_put_key(const struct bond *b, const struct node *scope,
 		buf_put(out, b->name.data, b->name.len);
 	} else {
 		objects_escape(b->name, out);
-		buf_printf(out, "/.ATTRIBUTES/%s", OBJECTS_VALUE);
+		buf_printf(out, OBJECTS_ATTRIBUTES OBJECTS_VALUE);
 	}
 	return r < 0 ? r : buf_error(out);
 }

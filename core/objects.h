@@ -40,7 +40,9 @@
 #define OBJECTS_ROOT ((size_t)0)
 #define OBJECTS_NONE ((size_t)-1)
 
-#define OBJECTS_VALUE "VARIABLE_VALUE"
+/* In keys, as above. */
+#define OBJECTS_ATTRIBUTES "/.ATTRIBUTES/"
+#define OBJECTS_VALUE      "VARIABLE_VALUE"
 
 /* Objects deeper than this, or with longer paths, keep their keys when they move. */
 #define OBJECTS_MAX_DEPTH 256

@@ -22,8 +22,7 @@
 #include "core/objects.h"
 #include "proto/trackable_object_graph.pb-c.h"
 
-#define OBJECTS_ATTRIBUTES "/.ATTRIBUTES/"
-#define OBJECTS_SLOT       "/.OPTIMIZER_SLOT/"
+#define OBJECTS_SLOT "/.OPTIMIZER_SLOT/"
 
 typedef Tensorflow__TrackableObjectGraph objects_graph;
 typedef Tensorflow__TrackableObjectGraph__TrackableObject objects_message;

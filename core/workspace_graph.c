@@ -9,8 +9,6 @@
 #include "core/log.h"
 #include "core/workspace_inside.h"
 
-#define ATTRIBUTES "/.ATTRIBUTES/"
-
 struct objects *workspace_graph(const struct workspace *ws)
 {
 	return catalog_graph(ws->catalog);
@@ -274,7 +272,7 @@ int workspace_free_key(struct workspace *ws, const struct bond *b, size_t id,
 		       const struct node *scope, struct buf *ret)
 {
 	const struct objects *o = workspace_graph(ws);
-	const size_t tail = strlen(ATTRIBUTES OBJECTS_VALUE);
+	const size_t tail = strlen(OBJECTS_ATTRIBUTES OBJECTS_VALUE);
 	size_t len;
 	int r = objects_make_key(o, id, OBJECTS_VALUE, ret);
 
@@ -288,7 +286,7 @@ int workspace_free_key(struct workspace *ws, const struct bond *b, size_t id,
 			workspace_is_literal(ws, buf_span(ret)));
 	     i++) {
 		ret->len = len;
-		buf_printf(ret, "_%u" ATTRIBUTES OBJECTS_VALUE, i);
+		buf_printf(ret, "_%u" OBJECTS_ATTRIBUTES OBJECTS_VALUE, i);
 		r = buf_error(ret);
 	}
 	return r;

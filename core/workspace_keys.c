@@ -8,8 +8,6 @@
 #include "core/workspace_graph.h"
 #include "core/workspace_inside.h"
 
-#define ATTRIBUTES "/.ATTRIBUTES/"
-
 /* --- keys that go and change -------------------------------------------------------- */
 
 struct told {
@@ -250,8 +248,9 @@ static void states_release(struct states *s)
 
 static const struct told *find_told(const struct states *s, struct span key)
 {
-	const uint8_t *at = key.len ? memmem(key.data, key.len, ATTRIBUTES,
-					     strlen(ATTRIBUTES))
+	const uint8_t *at = key.len ? memmem(key.data, key.len,
+					     OBJECTS_ATTRIBUTES,
+					     strlen(OBJECTS_ATTRIBUTES))
 				    : NULL;
 	struct told like = { 0 };
 	const struct told *wanted = &like;
@@ -259,7 +258,7 @@ static const struct told *find_told(const struct states *s, struct span key)
 
 	if (at) {
 		buf_put(&like.key, key.data,
-			(size_t)(at - key.data) + strlen(ATTRIBUTES));
+			(size_t)(at - key.data) + strlen(OBJECTS_ATTRIBUTES));
 		found = bsearch(&wanted, s->told, s->n_told, sizeof(*found),
 				compare_told);
 	}
