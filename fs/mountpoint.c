@@ -102,7 +102,7 @@ int mountpoint_daemon(const char *path, pid_t *ret)
 	int error;
 
 	/* Asks the daemon, always: attributes may come from a cache. */
-	if (getxattr(path, "user.weightfs.pid", text, sizeof(text) - 1) < 0) {
+	if (getxattr(path, MOUNTPOINT_PID, text, sizeof(text) - 1) < 0) {
 		error = errno;
 		if (error == ENOTCONN)
 			return find_ours(path, &owner) ? -ENOTCONN : -ENODATA;

@@ -10,10 +10,13 @@
 
 #include "fs/options.h"
 
+/* The attribute of the root of a mount that says which process serves it. */
+#define MOUNTPOINT_PID "user.weightfs.pid"
+
 /*
  * The daemon that serves the mount whose root is `path`.  -ENOTCONN if it died,
- * -ENODATA if no mount of ours is there,
- * -EACCES if it may be another user's; else why it cannot be told.
+ * -ENODATA if no mount of ours is there, -EACCES if it may be another user's; else why
+ * it cannot be told.
  */
 int mountpoint_daemon(const char *path, pid_t *ret);
 

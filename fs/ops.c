@@ -12,6 +12,7 @@
 #include "fs/file.h"
 #include "fs/fs.h"
 #include "fs/inode.h"
+#include "fs/mountpoint.h"
 #include "fs/names.h"
 #include "fs/notify.h"
 
@@ -224,7 +225,7 @@ static void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	int r = 0;
 
 	/* For `weightfs --unmount`, which waits for us to end. */
-	if (ino == FUSE_ROOT_ID && strcmp(name, "user.weightfs.pid") == 0)
+	if (ino == FUSE_ROOT_ID && strcmp(name, MOUNTPOINT_PID) == 0)
 		buf_printf(&value, "%d", getpid());
 	else
 		r = xattr_get(&t, name, &value);
