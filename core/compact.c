@@ -354,7 +354,6 @@ static int settle_names(const struct compaction *c)
 
 static bool is_compact(const struct compaction *c)
 {
-	CLEANUP(bundle_writer_freep) struct bundle_writer *w = NULL;
 	CLEANUP(buf_release) struct buf index = { 0 }, old = { 0 };
 	CLEANUP(free_ptr) char *name = bundle_index_name(c->prefix);
 	CLEANUP(close_fd) int fd = -1;
