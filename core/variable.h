@@ -187,7 +187,7 @@ int variable_sidecar(struct variable *v, enum facet facet, struct buf *ret);
 bool variable_declared(struct variable *v, enum facet facet);
 /* Whether bytes are kept aside that did not fit. */
 bool variable_refused(struct variable *v);
-/* `to` is to declare what `from` does; copied. */
+/* `to` is to declare what `from` does, and no more is known of its type; copied. */
 int variable_copy_declared(struct variable *from, struct variable *to);
 /* The same, and what `to` declares besides stays. */
 int variable_add_declared(struct variable *from, struct variable *to);

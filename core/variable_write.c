@@ -510,6 +510,7 @@ static int copy_declared(struct variable *v, struct type *ret)
 
 int variable_copy_declared(struct variable *from, struct variable *to)
 {
+	bool untyped = variable_untyped(from);
 	struct type t;
 	int r = copy_declared(from, &t);
 
@@ -517,6 +518,7 @@ int variable_copy_declared(struct variable *from, struct variable *to)
 		return r;
 	LOCK_SCOPE(&to->lock);
 	draft_set_declared(&to->draft, &t);
+	to->draft.assumed = untyped && to->entry;
 	return 0;
 }
 

@@ -96,6 +96,17 @@ def test_an_untyped_file_that_moves(lab):
     lab.settled({FROM + "/s/c": ("uint8", [96], NEW)})
 
 
+@pytest.mark.parametrize("between", ["true", "sync ."])
+@pytest.mark.parametrize("way", ["mv x.tmp dense/kernel", "rm x.tmp; cp $D/new dense/kernel"])
+def test_a_temporary_file_leaves_no_type_to_the_next_of_its_name(lab, way, between):
+    """Written, synced, renamed over a value: by then it is stored, as bytes, and again so."""
+    lab.file("back", NEW[::-1])
+    lab.sh("cp $D/new x.tmp && sync x.tmp && %s" % way)
+    lab.sh(between)
+    lab.sh("cp $D/back x.tmp && sync x.tmp && mv x.tmp dense/kernel")
+    lab.settled({KERNEL: NEW[::-1]})
+
+
 def test_short_lived_files_never_reach_the_disk(lab):
     """A hundred, made and removed or renamed over a value; one index is written, or a few."""
     before = set(os.listdir(lab.source))
