@@ -32,7 +32,8 @@ struct file {
 	atomic_uint writes_judged;
 	pthread_mutex_t lock; /* for `text` */
 	struct buf text;      /* of a sidecar: as it was, or as it is written */
-	int refusal; /* of the text after `refused` writes: what it was */
+	bool appends; /* to `text`, which the kernel may think is longer */
+	int refusal;  /* of the text after `refused` writes: what it was */
 	unsigned refused;
 };
 
@@ -138,6 +139,7 @@ static int open_sidecar(struct fs *fs, const struct target *t, int flags,
 
 	if (wants_write(flags) && fs_read_only(fs))
 		return -EROFS;
+	f->appends = flags & O_APPEND;
 	/* There is nothing to read in one that was made to be written. */
 	if (flags & O_CREAT)
 		return 0;
@@ -369,13 +371,14 @@ static int write_sidecar(struct fs *fs, const struct spot *to, const void *data,
 {
 	struct file *f = to->file;
 	LOCK_SCOPE(&f->lock);
-	int r = write_text_locked(&f->text, data, n, to->offset);
+	uint64_t offset = f->appends ? f->text.len : to->offset;
+	int r = write_text_locked(&f->text, data, n, offset);
 
 	if (r < 0)
 		return r;
 	touch(f);
 	if (n == 0 || ((const char *)data)[n - 1] != '\n' ||
-	    to->offset + n < f->text.len)
+	    offset + n < f->text.len)
 		return 0;
 	return judge_text_locked(fs, to->node, &to->target, f);
 }

@@ -206,3 +206,19 @@ def test_a_new_value_from_its_sidecars_on(lab):
     lab.file("four", numbers(4))
     lab.sh("echo '[2, 2]' > x.shape; echo float32 > x.dtype; cat $D/four > x")
     lab.settled({FROM + "/x": ("float32", [2, 2], numbers(4))})
+
+
+@pytest.mark.parametrize("order", ["vsd", "vds", "sdv", "dsv"])
+def test_a_new_value_by_appending(lab, order):
+    """>> makes what is not there, sidecars too; what it makes begins empty."""
+    steps = {"v": "cat $D/new >> x", "d": "printf 'float32\\n' >> x.dtype",
+             "s": "echo '[6, 4]' | tee -a x.shape > /dev/null"}
+    lab.sh(" && ".join(steps[x] for x in order))
+    lab.sh("touch e && echo float32 >> e.dtype && echo '[0, 4]' >> e.shape")
+    lab.settled({FROM + "/x": ("float32", [6, 4], NEW), FROM + "/e": ("float32", [0, 4], b"")})
+
+
+def test_a_sidecar_that_stands_is_not_appended_to(lab):
+    """Two shapes in one file are none."""
+    lab.fails("echo '[24]' >> dense/kernel.shape")
+    lab.settled({})
