@@ -332,6 +332,15 @@ bool draft_refused(const struct draft *d)
 	return d->aside && clock_ms() <= d->aside_until;
 }
 
+/* Whether a tensor of that shape has no elements, whatever is in the file. */
+static bool has_none(const struct type *t)
+{
+	for (size_t i = 0; t->has_shape && i < t->rank; i++)
+		if (t->dims[i] == 0)
+			return true;
+	return false;
+}
+
 /* Bytes that were judged, and may fit now. */
 static struct stage *waiting(struct draft *d, const struct entry *present)
 {
@@ -339,6 +348,9 @@ static struct stage *waiting(struct draft *d, const struct entry *present)
 		stage_unref(STEAL(d->aside));
 	if (d->stage && d->judged && (!present || stage_written(d->stage)))
 		return d->stage;
+	/* A file that was emptied is not what a -1 or a string asks for. */
+	if (d->aside && stage_size(d->aside) == 0 && !has_none(&d->declared))
+		return NULL;
 	return d->aside;
 }
 
@@ -411,9 +423,12 @@ int draft_set_aside(struct draft *d, struct stage *refused)
 bool draft_close(struct draft *d, const struct entry *present)
 {
 	bool stands = present || d->strict; /* what to show in its place */
+	bool emptied;
 
 	if (!d->stage)
 		return false;
+	emptied = stage_size(d->stage) == 0 &&
+		  (present ? entry_bytes(present) > 0 : d->strict);
 	if (stage_error(d->stage) < 0) {
 		stage_unref(STEAL(d->stage));
 		return true;
@@ -421,14 +436,15 @@ bool draft_close(struct draft *d, const struct entry *present)
 	/* A new value that waits for its type stays where it is seen. */
 	if (!stands && !type_complete(&d->declared))
 		return false;
-	if (!stage_written(d->stage)) {
-		/* A file that was only made, or emptied and left so. */
+	if (!stage_written(d->stage) && !emptied) {
+		/* A file that was only made, or opened. */
 		if (stands)
 			stage_unref(STEAL(d->stage));
 		return stands;
 	}
-	if (stage_size(d->stage) == 0) {
-		stage_unref(STEAL(d->stage)); /* nothing that could be missed */
+	/* It may be a tensor without elements: nothing else is missed. */
+	if (stage_size(d->stage) == 0 && (!emptied || draft_refused(d))) {
+		stage_unref(STEAL(d->stage));
 		return true;
 	}
 	stage_unref(d->aside);

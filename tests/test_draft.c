@@ -205,8 +205,13 @@ static void emptied_file_is_not_judged_before_something_is_written(void **state)
 	assert_int_equal(judge(&d, JUDGE_LAST), 0);
 	assert_true(draft_close(&d.draft, d.present));
 	assert_null(d.draft.stage);
-	assert_null(d.draft.aside); /* nothing is nothing to keep */
 	assert_value(&d, DT_INT16, "[2, 1]", "ABCD", 4);
+	assert_int_equal(shape(&d, "[-1]"), 1);
+	assert_value(&d, DT_INT16, "[2]", "ABCD", 4);
+	start(&d, "");
+	assert_true(draft_close(&d.draft, d.present));
+	assert_int_equal(shape(&d, "[0, 2]"), 1); /* what a copy of this is */
+	assert_value(&d, DT_INT16, "[0, 2]", "", 0);
 }
 
 static void part_that_is_written_keeps_the_rest(void **state)

@@ -92,6 +92,18 @@ def test_cp_of_nothing_is_refused(lab):
     lab.settled({})
 
 
+@pytest.mark.parametrize("tool", ["cp $D/none dense/kernel", "cat $D/none > dense/kernel",
+                                  "install -m644 $D/none dense/kernel",
+                                  "rsync $D/none dense/kernel 2> $D/said"])
+def test_an_empty_value_before_its_shape(lab, tool):
+    """Tools copy a tensor without elements like any other: what comes later makes it right."""
+    lab.file("none", b"")
+    lab.run(tool)
+    lab.sh("echo '[0, 4]' > dense/kernel.shape")
+    assert lab.text(KERNEL) == b""
+    lab.settled({KERNEL: ("float32", [0, 4], b"")})
+
+
 def test_cp_after_a_declaration(lab):
     """The new shape first: cp prints nothing."""
     lab.file("rows", numbers(48))
