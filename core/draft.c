@@ -102,6 +102,21 @@ static int fit(const struct draft *d, const struct entry *present,
 	return r == 0 && !waits ? -EINVAL : r;
 }
 
+bool draft_agrees(const struct draft *d, const struct entry *present,
+		  enum sidecar which)
+{
+	CLEANUP(type_release) struct type t = { 0 };
+
+	if (draft_wanted(d, present, &t) < 0)
+		return false;
+	if (!type_complete(&t))
+		return draft_declared(d, which);
+	if (d->stage)
+		return take_fits(&t, d->stage) == 1;
+	return model(d, present) && !draft_declared(d, SIDECAR_SHAPE) &&
+	       !draft_declared(d, SIDECAR_DTYPE);
+}
+
 /* --- from a draft to a value ---------------------------------------------- */
 
 /*

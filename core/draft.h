@@ -100,6 +100,12 @@ bool draft_declared(const struct draft *d, enum sidecar which);
 /* The text of a sidecar, for `n` bytes of content. */
 int draft_sidecar(const struct draft *d, const struct entry *present,
 		  enum sidecar which, uint64_t n, struct buf *ret);
+/*
+ * Whether what was written, else what stands, is a value of the type that is known, or may
+ * become one, and `which` is known.
+ */
+bool draft_agrees(const struct draft *d, const struct entry *present,
+		  enum sidecar which);
 /* dtype and shape that a new value has to fit, for a message and for reserving room. */
 int draft_wanted(const struct draft *d, const struct entry *present,
 		 struct type *ret);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/draft.h"
 #include "core/dtype.h"
 #include "core/variable_inside.h"
@@ -281,6 +282,26 @@ int variable_remember(struct variable *v, const struct type *t)
 {
 	LOCK_SCOPE(&v->lock);
 	return draft_remember(&v->draft, t);
+}
+
+void variable_set_told(struct variable *v)
+{
+	LOCK_SCOPE(&v->lock);
+	v->told = clock_ms();
+}
+
+static uint64_t time_told(struct variable *v)
+{
+	LOCK_SCOPE(&v->lock);
+	return v->told;
+}
+
+void variable_pass_told(struct variable *from, struct variable *to)
+{
+	uint64_t told = time_told(from);
+	LOCK_SCOPE(&to->lock);
+
+	to->told = told;
 }
 
 /* --- reading ------------------------------------------------------------- */

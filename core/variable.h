@@ -185,6 +185,15 @@ void variable_tell_misfit(struct variable *from, struct variable *v);
 int variable_sidecar(struct variable *v, enum facet facet, struct buf *ret);
 /* Whether it says something that is not in force. */
 bool variable_declared(struct variable *v, enum facet facet);
+/*
+ * Who copies a file may send its sidecars, and the same as attributes: these may be of an
+ * earlier time, as when the copy on a disk was edited.  For ten seconds what a sidecar said,
+ * and what was written fits, goes before them.  variable_pass_told() is for who takes the
+ * place of `from`.
+ */
+void variable_set_told(struct variable *v);
+void variable_pass_told(struct variable *from, struct variable *to);
+bool variable_told(struct variable *v, enum facet facet);
 /* Whether bytes are kept aside that did not fit. */
 bool variable_refused(struct variable *v);
 /* `to` is to declare what `from` does, and no more is known of its type; copied. */

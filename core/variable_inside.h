@@ -35,6 +35,7 @@ struct variable {
 	bool has_value;     /* of a new one: somebody made the file */
 	bool dead;
 	bool overtaken;  /* see variable_overtake() */
+	uint64_t told;   /* clock_ms(): when a sidecar last said what it is */
 	bool mtime_kept; /* set while it was written: by who copies it, too */
 	struct attributes attributes;
 	struct attributes sidecars[FACET_VALUE]; /* only their times */

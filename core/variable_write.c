@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/draft.h"
 #include "core/dtype.h"
 #include "core/log.h"
@@ -11,6 +12,8 @@
 #include "core/shard.h"
 #include "core/variable_inside.h"
 #include "core/writeout.h"
+
+#define TOLD_MS UINT64_C(10000)
 
 /* --- writing ------------------------------------------------------------- */
 
@@ -500,6 +503,13 @@ bool variable_declared(struct variable *v, enum facet facet)
 {
 	LOCK_SCOPE(&v->lock);
 	return draft_declared(&v->draft, sidecar_of(facet));
+}
+
+bool variable_told(struct variable *v, enum facet facet)
+{
+	LOCK_SCOPE(&v->lock);
+	return v->told && clock_ms() - v->told < TOLD_MS &&
+	       draft_agrees(&v->draft, v->entry, sidecar_of(facet));
 }
 
 static int copy_declared(struct variable *v, struct type *ret)

@@ -43,6 +43,7 @@ static int new_variable(struct workspace *ws, const struct place *p,
 	if (r < 0 || !p->variable || !node_ghost(p->variable))
 		return r;
 	r = variable_type(node_variable(p->variable), &t);
+	variable_pass_told(node_variable(p->variable), *ret);
 	return r < 0 ? r : variable_remember(*ret, &t);
 }
 
@@ -481,8 +482,8 @@ static void bury_again(struct workspace *ws, struct node *n, struct variable *v)
 	node_set_since(n, clock_ms());
 }
 
-int workspace_declare(struct workspace *ws, struct variable *v,
-		      enum facet facet, struct span text)
+static int declare(struct workspace *ws, struct variable *v, enum facet facet,
+		   struct span text, bool by_sidecar)
 {
 	CLEANUP(variable_unrefp) struct variable *to = NULL;
 	struct node *n;
@@ -499,6 +500,8 @@ int workspace_declare(struct workspace *ws, struct variable *v,
 			bury_again(ws, n, v);
 		return r;
 	}
+	if (by_sidecar)
+		variable_set_told(to);
 	if (n)
 		variable_set_stored(to, true); /* whatever it is called */
 	if (n)
@@ -508,6 +511,12 @@ int workspace_declare(struct workspace *ws, struct variable *v,
 	return r == 1 ? workspace_take_over(ws, to) : 0;
 }
 
+int workspace_declare(struct workspace *ws, struct variable *v,
+		      enum facet facet, struct span text)
+{
+	return declare(ws, v, facet, text, true);
+}
+
 int workspace_declare_attribute(struct workspace *ws, struct variable *v,
 				enum facet facet, struct span text, pid_t by)
 {
@@ -515,11 +524,13 @@ int workspace_declare_attribute(struct workspace *ws, struct variable *v,
 	unsigned yet = 0;
 	int r;
 
+	if (variable_unclosed(v) && variable_told(v, facet))
+		return 0;
 	/* Who copies says what it is before it closes the value. */
 	if (n && variable_unclosed(v))
 		yet = (SHOWS_ALL & ~SHOWS_VALUE & ~node_shows(n)) |
 		      node_awaits(n, by);
-	r = workspace_declare(ws, v, facet, text);
+	r = declare(ws, v, facet, text, false);
 	n = r == 0 && yet ? workspace_live_node(ws, v) : NULL;
 	if (n)
 		workspace_await(n, by, yet);

@@ -1,4 +1,5 @@
 """cp -r and cp -a of layers and of whole checkpoints."""
+import itertools
 import random
 import shutil
 
@@ -113,3 +114,24 @@ def test_a_layer_is_copied_in_the_order_of_its_listing(lab, tool, to):
     lab.sh(COPIES[tool] % to)
     assert not [line for line in lab.mount.news() if "not taken over" in line]
     lab.settled(lab.below(FROM + "/dense", to + "/dense"))
+
+
+@pytest.mark.parametrize("options", ["-a", "-a --remove-destination"])
+@pytest.mark.parametrize("to", ["dense", "fresh"])
+@pytest.mark.parametrize("order", list(itertools.permutations(["", ".shape", ".dtype"])),
+                         ids=lambda order: "".join((x or ".v")[1] for x in order))
+def test_cp_of_a_layer_that_was_edited_on_a_disk(lab, order, to, options):
+    """What the sidecars say counts, though the attributes of the copies are still the old ones.
+
+    kernel has another shape then, and bias another dtype of the same size.
+    """
+    lab.sh("cp -a dense $D/out && mkdir $D/in && head -c 80 $D/new > $D/out/kernel"
+           " && echo '[5, 4]' > $D/out/kernel.shape && echo int32 > $D/out/bias.dtype")
+    for name in ["kernel", "bias"]:
+        for end in order:  # cp goes by the numbers of inodes
+            lab.sh("cp -a $D/out/%s%s $D/in/" % (name, end))
+    lab.sh("mkdir -p %s" % to)
+    status, _, said = lab.run("cp %s $D/in/. %s/" % (options, to))
+    assert status == 0 or "Invalid argument" in said
+    lab.settled({FROM + "/%s/kernel" % to: ("float32", [5, 4], NEW[:80]),
+                 FROM + "/%s/bias" % to: ("int32", [4], lab.value(BIAS)[2])})
