@@ -301,6 +301,30 @@ static int retype(struct draft *d, struct entry *present, struct span key,
 	return *ret ? 1 : 0;
 }
 
+/*
+ * Any text is a scalar, also one that was copied before its shape: as many lines as a
+ * shape asks for are its elements.
+ */
+static int split_scalar(struct draft *d, struct entry *present, struct span key,
+			struct entry **ret)
+{
+	CLEANUP(stage_unrefp) struct stage *s = NULL;
+	bool strings = entry_dtype(present) == DT_STRING &&
+		       (d->declared.dtype == DT_INVALID ||
+			d->declared.dtype == DT_STRING);
+	int r;
+
+	if (!d->shard || !strings || entry_shape(present).rank > 0 ||
+	    !d->declared.has_shape || d->declared.rank == 0)
+		return 0;
+	r = stage_new(d->shard, NULL, STAGE_UNKNOWN, &s);
+	if (r == 0)
+		r = load_text(s, present, shard_name(d->shard));
+	if (r == 0)
+		r = fit_and_take(d, present, key, s, ret);
+	return r == -EINVAL ? 0 : r;
+}
+
 int draft_refit(struct draft *d, struct entry *present, struct span key,
 		struct entry **ret)
 {
@@ -382,7 +406,9 @@ static int put_in_force(struct draft *d, struct entry *present, struct span key,
 	if (r == 1 || (r < 0 && r != -EINVAL) || !present)
 		return r;
 	r = draft_refit(d, present, key, ret);
-	return r == 0 ? retype(d, present, key, ret) : r;
+	if (r == 0)
+		r = retype(d, present, key, ret);
+	return r == 0 ? split_scalar(d, present, key, ret) : r;
 }
 
 int draft_declare(struct draft *d, struct entry *present, struct span key,

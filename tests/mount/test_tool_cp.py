@@ -224,6 +224,16 @@ def test_cp_of_a_scalar_string_of_any_length(lab):
     lab.settled({TITLE: [b"much longer\nthan before"]})
 
 
+@pytest.mark.parametrize("order", ["vds", "vsd", "dvs", "sdv"])
+def test_cp_of_strings_onto_a_scalar_string(lab, order):
+    """Three lines are a value of a scalar, too; by their shape they are three elements."""
+    files = {"v": "notes", "d": "notes.dtype", "s": "notes.shape"}
+    for each in order:
+        lab.sh("cp %s %s" % (files[each], files[each].replace("notes", "title")))
+    assert lab.text(TITLE) == lab.text(NOTES)
+    lab.settled({TITLE: lab.value(NOTES)})
+
+
 def test_cp_makes_no_hard_link(lab):
     """cp -l: "Operation not permitted", and no new name."""
     lab.fails("cp -l conv/w conv/x", said="Operation not permitted")
