@@ -141,7 +141,7 @@ static bool is_plain(const struct renaming *x, struct variable *v, size_t id)
 	const struct objects *o = graph_of(x);
 
 	return variable_links(v) == 1 && !objects_next_child(o, id, NULL) &&
-	       !objects_slot_for(o, id) && !objects_slot_as(o, id);
+	       !objects_slot_for(o, id);
 }
 
 /*
@@ -149,7 +149,7 @@ static bool is_plain(const struct renaming *x, struct variable *v, size_t id)
  * keeps its names, its slots and its full name.
  */
 static int replace_value(struct renaming *x, struct variable *v,
-			 struct variable *w)
+			 struct span its_key)
 {
 	CLEANUP(variable_unrefp) struct variable *rest = NULL;
 	CLEANUP(buf_release) struct buf key = { 0 };
@@ -158,8 +158,9 @@ static int replace_value(struct renaming *x, struct variable *v,
 	size_t id;
 	int r = renaming_bond_from(x, &from);
 
+	buf_put(&key, its_key.data, its_key.len);
 	if (r == 0)
-		r = variable_key(w, &key);
+		r = buf_error(&key);
 	if (r == 0)
 		r = renaming_make_rest(x->ws, v, &rest);
 	if (r == 0)
@@ -178,6 +179,24 @@ static int replace_value(struct renaming *x, struct variable *v,
 	r = workspace_take_place(x->ws, v, id);
 	e = variable_entry(v);
 	return r < 0 || !e ? r : pending_put(x->ws->pending, e, v);
+}
+
+/* Whether the graph, which was put in, has an object there that nobody has brought yet. */
+static bool is_to_come(const struct renaming *x, struct bond *ret,
+		       struct span *ret_key)
+{
+	return x->ws->made && !place_node(&x->to) &&
+	       renaming_bond_to(x, ret) == 0 && ret->id != OBJECTS_NONE &&
+	       objects_key(graph_of(x), ret->id, ret_key) &&
+	       !workspace_rescue_bond(x->ws, ret);
+}
+
+/* As rsync brings it, under a temporary name. */
+static int bring_value(struct renaming *x, struct variable *v, struct span key)
+{
+	int r = replace_value(x, v, key);
+
+	return r < 0 ? r : renaming_put_at(x, v, true);
 }
 
 /* A slot is an object of its own: its value goes to another one. */
@@ -334,6 +353,9 @@ int move_object(struct renaming *x)
 	CLEANUP(buf_release) struct buf key = { 0 };
 	struct variable *w = renaming_standing(&x->to);
 	struct node *there = place_node(&x->to);
+	struct bond to = { 0 };
+	struct span its_key;
+	bool plain;
 	int r = variable_key(v, &key);
 
 	if (r < 0 || there == x->from.variable || w == v)
@@ -350,8 +372,13 @@ int move_object(struct renaming *x)
 		return workspace_refuse_literal(x->ws, x->from.name);
 	if (!there && workspace_is_scratch(x->ws, &x->to))
 		return move_to_scratch(x, v);
-	if (w && workspace_is_object(x->ws, w) &&
-	    is_plain(x, v, objects_find_key(graph_of(x), buf_span(&key))))
-		return replace_value(x, v, w);
+	plain = is_plain(x, v, objects_find_key(graph_of(x), buf_span(&key)));
+	if (plain && w && workspace_is_object(x->ws, w)) {
+		key.len = 0;
+		r = variable_key(w, &key);
+		return r < 0 ? r : replace_value(x, v, buf_span(&key));
+	}
+	if (plain && is_to_come(x, &to, &its_key))
+		return bring_value(x, v, its_key);
 	return move_edge(x, v);
 }

@@ -205,6 +205,9 @@ static int settle_keys(struct renaming *x, struct variable *v,
 	if (r < 0 || !variable_stored(v))
 		return r;
 	workspace_rescue(ws, v);
+	/* A graph under a temporary name, as of rsync, comes with its own. */
+	if (e && workspace_is_graph(v))
+		return workspace_take_over(ws, v);
 	return e ? pending_put(ws->pending, e, v) : 0;
 }
 
