@@ -13,7 +13,9 @@
 #include "core/folder_name.h"
 #include "core/io.h"
 #include "core/item.h"
+#include "core/list.h"
 #include "core/log.h"
+#include "core/object.h"
 #include "core/scan.h"
 #include "core/scan_name.h"
 
@@ -266,6 +268,108 @@ int folder_sync(struct folder *f)
 
 /* --- a directory becomes a checkpoint -------------------------------------- */
 
+/*
+ * Links say nothing of what their directory is to be: rsync, and `cp -a` from a disk, make
+ * them before all else.  So they wait on disk, and go along into the checkpoint.
+ */
+struct links {
+	struct dir *dir;
+	struct list names; /* of char, owned */
+	struct list targets;
+};
+
+static void links_release(struct links *l)
+{
+	for (size_t i = 0; i < l->names.n; i++)
+		free(l->names.items[i]);
+	for (size_t i = 0; i < l->targets.n; i++)
+		free(l->targets.items[i]);
+	free(l->names.items);
+	free(l->targets.items);
+	dir_unref(l->dir);
+}
+
+/* Whether a link may be an edge, and is no part of a raw copy of checkpoints. */
+static bool may_go_along(const char *name, const char *target)
+{
+	if (folder_made_plain_by(span_of(name)) ||
+	    strcmp(name, NAME_LATEST) == 0 || target[0] == '/')
+		return false;
+	for (const char *at = target; (at = strstr(at, "..")); at += 2)
+		if ((at == target || at[-1] == '/') &&
+		    (at[2] == '/' || at[2] == 0))
+			return false;
+	return true;
+}
+
+static int add_link(struct links *l, struct item *item)
+{
+	CLEANUP(buf_release) struct buf text = { 0 };
+	char *name, *target;
+	int r = item_kind(item) == ITEM_SYMLINK ? item_readlink(item, &text)
+						: -ENOTEMPTY;
+
+	if (r < 0)
+		return r;
+	target = strndup((const char *)text.data, text.len);
+	r = target ? list_add(&l->targets, target) : -ENOMEM;
+	if (r < 0) {
+		free(target);
+		return r;
+	}
+	name = strdup(item_source(item));
+	r = name ? list_add(&l->names, name) : -ENOMEM;
+	if (r < 0)
+		free(name);
+	return r < 0 || may_go_along(name, target) ? r : -ENOTEMPTY;
+}
+
+/* -ENOTEMPTY if something else is there. */
+static int gather_links(struct folder *f, struct links *ret)
+{
+	LOCK_SCOPE(folder_lock(f));
+	uint64_t cookie = 0;
+	struct item *item;
+	int r = folder_begin_locked(f);
+
+	while (r == 0 && (item = folder_next_locked(f, &cookie)))
+		r = add_link(ret, item);
+	if (r == 0)
+		ret->dir = dir_ref(folder_dir_locked(f));
+	return r;
+}
+
+static int hide_links(const struct links *l)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < l->names.n; i++)
+		r = io_unlink(dir_fd(l->dir), l->names.items[i]);
+	return r;
+}
+
+static void show_links_again(const struct links *l)
+{
+	for (size_t i = 0; i < l->names.n; i++)
+		(void)io_symlink(l->targets.items[i], dir_fd(l->dir),
+				 l->names.items[i]);
+}
+
+static int bring_links(const struct links *l, struct checkpoint *cp)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < l->names.n; i++) {
+		struct object made = { 0 };
+
+		r = checkpoint_symlink(cp, checkpoint_root(cp),
+				       span_of(l->names.items[i]),
+				       span_of(l->targets.items[i]), &made);
+		object_release(&made);
+	}
+	return r;
+}
+
 /* The real directory goes, and an index comes: no name has both at any time. */
 static int exchange_for_index(int dirfd, const char *name)
 {
@@ -322,7 +426,8 @@ static int replace_locked(struct folder *in, struct item *old,
 	return r;
 }
 
-static int decide_locked(struct folder *in, struct folder *f, struct item **ret)
+static int decide_locked(struct folder *in, struct folder *f,
+			 const struct links *links, struct item **ret)
 {
 	struct item *item;
 	int r = folder_begin_locked(in);
@@ -339,7 +444,11 @@ static int decide_locked(struct folder *in, struct folder *f, struct item **ret)
 			  item_name(item));
 		return -EINVAL;
 	}
-	r = exchange_for_index(dirfd_locked(in), item_name(item));
+	r = hide_links(links);
+	if (r == 0)
+		r = exchange_for_index(dirfd_locked(in), item_name(item));
+	if (r < 0)
+		show_links_again(links);
 	if (r == -ENOTEMPTY)
 		folder_set_undecided(f, false);
 	if (r == 0)
@@ -352,16 +461,23 @@ static int decide_locked(struct folder *in, struct folder *f, struct item **ret)
 int folder_decide(struct folder *f, struct item **ret)
 {
 	pthread_mutex_t *renames = store_rename_lock(folder_store(f));
+	CLEANUP(links_release) struct links links = { 0 };
+	CLEANUP(item_unrefp) struct item *item = NULL;
 	struct folder *in;
-	int r = -EINVAL;
+	int r;
 
 	pthread_mutex_lock(renames);
 	in = folder_above(f);
-	if (in) {
+	r = in ? gather_links(f, &links) : -EINVAL;
+	if (r == 0) {
 		pthread_mutex_lock(folder_lock(in));
-		r = decide_locked(in, f, ret);
+		r = decide_locked(in, f, &links, &item);
 		pthread_mutex_unlock(folder_lock(in));
 	}
 	pthread_mutex_unlock(renames);
+	if (r == 0)
+		r = bring_links(&links, item_checkpoint(item));
+	if (r == 0)
+		*ret = STEAL(item);
 	return r;
 }

@@ -28,7 +28,7 @@ struct folder {
 	bool closed;          /* our own mountpoint: never looked into */
 	bool gone;
 	bool shown;      /* it was read, so that somebody may know its names */
-	bool undecided;  /* made in this mount, and nothing was put in yet */
+	bool undecided;  /* made in this mount, and there are links at most */
 	struct dir *dir; /* NULL until it was read, and when it has gone */
 	bool linked;     /* there are links among the files of checkpoints */
 	bool read_only;  /* as asked for, or because somebody else writes */

@@ -180,8 +180,8 @@ static int read_locked(struct folder *f)
 	known = calloc(scan.n + 1, sizeof(*known));
 	if (!known)
 		return -ENOMEM;
-	if (scan.n)
-		f->undecided = false;
+	for (size_t i = 0; i < scan.n; i++)
+		f->undecided &= scan.found[i].kind == ITEM_SYMLINK;
 	f->linked = scan.linked;
 	drop_lost_locked(f, &scan, known);
 	r = add_found_locked(f, &scan, known);

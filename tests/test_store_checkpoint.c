@@ -74,8 +74,7 @@ static void what_is_put_in_decides_for_a_plain_directory(void **state)
 	bench_open(&b);
 	assert_int_equal(make_directory(b.root, "a"), 0);
 	d = find_folder(b.root, "a");
-	assert_int_equal(make_link(d, "l", "x"), 0);
-	assert_false(folder_undecided(d));
+	assert_int_equal(make_link(d, "l", "../x"), 0);
 	assert_int_equal(folder_decide(d, &item), -ENOTEMPTY);
 
 	assert_int_equal(make_directory(b.root, "b"), 0);
@@ -86,6 +85,25 @@ static void what_is_put_in_decides_for_a_plain_directory(void **state)
 	assert_false(folder_undecided(d));
 	assert_listed(d, "ckpt+");
 	assert_listed(b.root, "a/ b/");
+}
+
+static void links_within_go_along(void **state)
+{
+	CLEANUP(bench_release) struct bench b;
+	CLEANUP(item_unrefp) struct item *item = NULL;
+	struct folder *d;
+
+	(void)state;
+	bench_make(&b);
+	bench_open(&b);
+	assert_int_equal(make_directory(b.root, "a"), 0);
+	d = find_folder(b.root, "a");
+	assert_int_equal(make_link(d, "l", "x/y"), 0);
+	assert_true(folder_undecided(d));
+	assert_int_equal(folder_decide(d, &item), 0);
+	assert_listed(b.root, "a+");
+	assert_non_null(node_child_at(checkpoint_root(item_checkpoint(item)), 0,
+				      &(uint64_t){ 0 }));
 }
 
 static void what_others_put_in_decides_too(void **state)
@@ -546,6 +564,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(empty_new_directory_is_undecided),
 		cmocka_unit_test(what_is_put_in_decides_for_a_plain_directory),
+		cmocka_unit_test(links_within_go_along),
 		cmocka_unit_test(what_others_put_in_decides_too),
 		cmocka_unit_test(
 			decided_directory_is_a_checkpoint_of_its_number),

@@ -199,6 +199,18 @@ def test_an_undecided_directory_stays_one(adam, shop):
     assert tree.error_of(os.listdir, again / "one") in (None, "ENOENT")
 
 
+def test_a_directory_of_links_is_undecided(adam):
+    """Those that lead into it are edges of a checkpoint; any other makes it a plain directory."""
+    source, mount = adam
+    run(mount.point, "mkdir one two three", "ln -s x one/y", "ln -s ../%s two/y" % STEP,
+        "ln -s x three/latest", "touch one/z two/z three/z",
+        "test $(readlink one/y) = x -a $(readlink two/y) = ../%s" % STEP)
+    mount.unmount()
+    assert (source / "one.index").exists() and not (source / "one").exists()
+    for name, link in (("two", "y"), ("three", "latest")):
+        assert sorted(os.listdir(source / name)) == sorted([link, "z"])
+
+
 def test_a_checkpoint_into_a_checkpoint(adam):
     """EINVAL, so that mv does not copy it as a scope; both stand."""
     source, mount = adam

@@ -109,6 +109,21 @@ def test_programs_assert(saved_program, judge, how):
     equal(judge, prefix.parent, "ckpt")
 
 
+@pytest.mark.parametrize("how", ["rsync -a ckpt/ clone", "mkdir clone; cp -a ckpt/again clone; "
+                                 "mkdir clone/net; cp -a ckpt/. clone"])
+def test_links_come_first(saved_program, judge, how):
+    """Of which some stand beside the graph: they do not make the clone a plain directory."""
+    program = {"net": {"dense": {"kernel": array(1, 3, 2)}}}
+    prefix, at, values, mount = saved_program(program, ["net/dense/kernel"])
+    run(at, "ln -s net again", "ln -s net/dense layer")
+    run(at / "..", how, "test $(readlink clone/again) = net", "cmp clone/layer/kernel ckpt/layer/kernel")
+    mount.unmount()
+    clone = prefix.parent / "clone"
+    assert judge.program_restore(clone, blank(program), "assert_existing_objects_matched",
+                                 ["net/dense/kernel"]) == values
+    equal(judge, prefix.parent, "ckpt")
+
+
 def test_the_manager_asserts(shop, fixture_copy, judge):
     """The program of fixture v2_tf2_manager."""
     source = fixture_copy("v2_tf2_manager")
