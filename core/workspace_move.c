@@ -336,11 +336,31 @@ static int move_edge(struct renaming *x, struct variable *v)
 	return r < 0 || node_dead(x->from.parent) ? r : move_companion(x);
 }
 
-/* A graph over the one that is there: it has nothing to say that is not so already. */
-static int move_onto_graph(struct renaming *x, struct variable *v)
+/* Its object goes, with the name it had. */
+static int drop_object(struct renaming *x, struct variable *v)
 {
-	int r = variable_loose(v) ? workspace_check_written(x->ws, v) : -EPERM;
+	struct bond from = { 0 };
+	int r = renaming_bond_from(x, &from);
 
+	if (r == 0)
+		r = workspace_set_bound(x->ws, from.id, NULL);
+	if (r == 0)
+		r = workspace_clear_bond(x->ws, &from);
+	if (r == 0)
+		r = workspace_tidy(x->ws);
+	if (r == 0)
+		variable_set_stored(v, false);
+	return r;
+}
+
+/* A graph over the one that is there: it has nothing to say that is not so already. */
+static int move_onto_graph(struct renaming *x, struct variable *v, bool plain)
+{
+	int r = variable_loose(v) || plain ? workspace_check_written(x->ws, v)
+					   : -EPERM;
+
+	if (r == 0 && plain)
+		r = drop_object(x, v);
 	if (r == 0)
 		tree_remove(tree_of(x), x->from.variable);
 	return r;
@@ -364,15 +384,16 @@ int move_object(struct renaming *x)
 		return -EEXIST;
 	if (there && node_kind(there) == NODE_SCOPE)
 		return -EISDIR;
+	plain = workspace_is_object(x->ws, v) &&
+		is_plain(x, v, objects_find_key(graph_of(x), buf_span(&key)));
 	if (w && workspace_is_graph(w))
-		return move_onto_graph(x, v);
+		return move_onto_graph(x, v, plain);
 	if (variable_loose(v))
 		return move_loose(x, v);
 	if (!workspace_is_object(x->ws, v))
 		return workspace_refuse_literal(x->ws, x->from.name);
 	if (!there && workspace_is_scratch(x->ws, &x->to))
 		return move_to_scratch(x, v);
-	plain = is_plain(x, v, objects_find_key(graph_of(x), buf_span(&key)));
 	if (plain && w && workspace_is_object(x->ws, w)) {
 		key.len = 0;
 		r = variable_key(w, &key);

@@ -25,7 +25,8 @@ def restored(judge, prefix, shape=None, slots=tuple(SLOTS)):
 
 ONTO = {"cp -r": "cp -r a/. b/", "cp -rf": "cp -rf a/. b/", "cp -a": "cp -a a/. b/",
         "remove": "cp -r --remove-destination a/. b/", "tar": "tar -C a -cf - . | tar -C b -xf -",
-        "rsync": "rsync -ac a/ b/", "inplace": "rsync -ac --inplace a/ b/",
+        "rsync": "rsync -ac a/ b/", "rsync -X": "rsync -acHX a/ b/",
+        "inplace": "rsync -ac --inplace a/ b/",
         "install": "install -m 644 a/%s b/; cp -r a/net a/optimizer a/save_counter* b/" % GRAPH,
         "rm": "rm b/%s; cp -r a/. b/" % GRAPH, "disk": "cp -a a ../out; cp -a ../out/. b/"}
 
