@@ -109,6 +109,19 @@ def test_programs_assert(saved_program, judge, how):
     equal(judge, prefix.parent, "ckpt")
 
 
+def test_tables_under_temporary_names(shop, fixture_copy, judge):
+    """`rsync -X` gives a file its type before its name, also where keys stand as they are."""
+    source, prefix, mount = open_fixture(shop, fixture_copy, "v2_tf2_odd_objects")
+    copy = "rsync -aXI --exclude '%%*' %s/ clone" % prefix
+    run(mount.point, copy, copy, "diff -r -x '%%*' -x '_CHECK*' %s clone" % prefix)
+    mount.unmount()
+    object_walks.check(judge, source / "clone")
+    was, now = (judge.program_odd_objects(source / p, {"table": "table", "iterator": "iterator", "py": "py"},
+                                          "assert_existing_objects_matched")
+                for p in (prefix, "clone"))
+    assert was == now
+
+
 @pytest.mark.parametrize("how", ["rsync -a ckpt/ clone", "mkdir clone; cp -a ckpt/again clone; "
                                  "mkdir clone/net; cp -a ckpt/. clone"])
 def test_links_come_first(saved_program, judge, how):
