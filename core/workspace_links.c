@@ -253,10 +253,11 @@ static int link_object(struct workspace *ws, struct variable *v,
 
 /* Names of a variable have sidecars of their own, which say the same. */
 static int link_sidecar(struct workspace *ws, const struct object *from,
-			struct node *scope, struct span name,
+			struct node *scope, struct span name, pid_t by,
 			struct object *ret)
 {
 	CLEANUP(buf_release) struct buf text = { 0 };
+	const struct attributes owner = { .maker = by };
 	struct span stem;
 	enum name_suffix suffix = name_split(name, &stem);
 	int r;
@@ -265,7 +266,7 @@ static int link_sidecar(struct workspace *ws, const struct object *from,
 		return workspace_refuse_link(ws, name);
 	r = variable_sidecar(from->variable, from->facet, &text);
 	if (r == 0)
-		r = workspace_create(ws, scope, name, NULL, ret);
+		r = workspace_create(ws, scope, name, &owner, ret);
 	if (r < 0)
 		return r;
 	r = workspace_declare(ws, ret->variable, ret->facet, buf_span(&text));
@@ -290,12 +291,34 @@ static void await_sidecars(struct variable *v, pid_t by)
 	}
 }
 
+/* What sidecars of the new name say that came first, where no others have said it yet. */
+static int take_sidecars(struct workspace *ws, struct variable *from,
+			 struct variable *v)
+{
+	static const enum facet facets[] = { FACET_SHAPE, FACET_DTYPE };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < 2; i++) {
+		CLEANUP(buf_release) struct buf text = { 0 };
+
+		if (!variable_declared(from, facets[i]) ||
+		    variable_declared(v, facets[i]) || !variable_is_new(v))
+			continue;
+		r = variable_sidecar(from, facets[i], &text);
+		if (r == 0)
+			r = workspace_declare(ws, v, facets[i],
+					      buf_span(&text));
+	}
+	return r;
+}
+
 int workspace_link(struct workspace *ws, const struct object *from,
 		   struct node *scope, struct span name, pid_t by,
 		   struct object *ret)
 {
 	struct variable *v = from->variable;
 	CLEANUP(place_release) struct place p = { 0 };
+	CLEANUP(variable_unrefp) struct variable *said = NULL;
 	unsigned yet = SHOWS_SHAPE | SHOWS_DTYPE;
 	struct node *n;
 	int r;
@@ -308,7 +331,7 @@ int workspace_link(struct workspace *ws, const struct object *from,
 		return -EPERM;
 	}
 	if (from->facet != FACET_VALUE)
-		return link_sidecar(ws, from, scope, name, ret);
+		return link_sidecar(ws, from, scope, name, by, ret);
 	r = workspace_new_place(ws, scope, name, &p);
 	if (r == 0 && p.suffix != NAME_PLAIN)
 		r = workspace_refuse_link(ws, name);
@@ -322,6 +345,7 @@ int workspace_link(struct workspace *ws, const struct object *from,
 	/* Sidecars may have come first, and say the same; the others are to come. */
 	if (p.variable && !node_ghost(p.variable)) {
 		yet &= ~node_shows(p.variable);
+		said = variable_ref(node_variable(p.variable));
 		tree_remove(workspace_tree(ws), p.variable);
 	}
 	if (ws->made)
@@ -331,6 +355,11 @@ int workspace_link(struct workspace *ws, const struct object *from,
 			       &n);
 	if (r < 0)
 		return r;
+	if (said)
+		r = take_sidecars(ws, said, v);
+	if (r < 0)
+		return r;
+	tree_show(workspace_tree(ws), n, workspace_shown(v));
 	if (yet && ws->made)
 		workspace_await(n, by, yet);
 	*ret = workspace_object_of(n, FACET_VALUE);

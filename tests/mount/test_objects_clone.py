@@ -174,26 +174,30 @@ def test_through_a_disk(shop, fixture_copy, judge):
     equal(judge, source, prefix)
 
 
+@pytest.mark.parametrize("linked", [["ab"], ["ab", ".shape", ".dtype"]], ids=["", "all"])
 @pytest.mark.parametrize("typed", [False, True], ids=["", "xattr"])
-def test_two_names_in_every_order(shop, fixture_copy, typed):
-    """As `cp -a` makes them, which sorts by inode and expects that what it makes is not there."""
+def test_two_names_in_every_order(shop, fixture_copy, typed, linked):
+    """As `cp -a` makes them, which sorts by inode and expects that what it makes is not there.
+
+    tar links the sidecars of a mount, too.
+    """
     _, _, mount = open_fixture(shop, fixture_copy, "v2_tf2_odd_objects")
     files = {"a": b"1234", "a.shape": b"[4]\n", "a.dtype": b"int8\n",
              "b": b"1234", "b.shape": b"[4]\n", "b.dtype": b"int8\n"}
     for i, order in enumerate(itertools.permutations(files)):
         scope = mount / ("clone/m%d" % i)
         os.makedirs(scope)
-        values = []
+        made = {}
         for name in order:
-            if name in "ab" and values:
-                os.link(scope / values[0], scope / name)
+            kind = name[1:] or "ab"
+            if kind in linked and kind in made:
+                os.link(scope / made[kind], scope / name)
                 continue
             with open(scope / name, "xb", buffering=0) as file:
                 file.write(files[name])
-                if name in "ab":
-                    values.append(name)
-                    if typed:
-                        os.setxattr(file.fileno(), "user.weightfs.dtype", b"int8")
-                        os.setxattr(file.fileno(), "user.weightfs.shape", b"[4]")
+                made[kind] = name
+                if name in "ab" and typed:
+                    os.setxattr(file.fileno(), "user.weightfs.dtype", b"int8")
+                    os.setxattr(file.fileno(), "user.weightfs.shape", b"[4]")
         assert {n: tree.read(scope / n) for n in os.listdir(scope)} == files, order
         assert os.stat(scope / "a").st_nlink == 2, order
