@@ -364,6 +364,15 @@ static void restore(struct workspace *ws, struct node *n, struct variable *v,
 	(void)pending_put(ws->pending, e, former);
 }
 
+/* Whether a graph that was put in has an object whose value nobody has brought yet. */
+static bool is_to_come(struct workspace *ws, size_t id,
+		       const struct variable *v)
+{
+	struct variable *bound = workspace_bound(ws, id);
+
+	return ws->made && (!bound || bound == v || variable_is_new(bound));
+}
+
 void workspace_doom_again(struct workspace *ws, struct variable *v)
 {
 	CLEANUP(buf_release) struct buf key = { 0 };
@@ -376,7 +385,7 @@ void workspace_doom_again(struct workspace *ws, struct variable *v)
 		return;
 	if (n && workspace_bond_of(ws, n, &name, &b) == 0 &&
 	    b.kind != BOND_NONE) {
-		if (b.id != OBJECTS_NONE)
+		if (b.id != OBJECTS_NONE && !is_to_come(ws, b.id, v))
 			workspace_doom_bond(ws, &b, buf_span(&key));
 		return;
 	}

@@ -109,6 +109,22 @@ def test_programs_assert(saved_program, judge, how):
     equal(judge, prefix.parent, "ckpt")
 
 
+@pytest.mark.parametrize("cut", ["head -c 7 ckpt/net/dense/kernel | dd of=clone/net/dense/kernel",
+                                 "rm clone/net/dense/kernel.[sd][ht]*"])
+def test_interrupted(saved_program, judge, cut):
+    """What came half is in the graph that came first for as long as the mount is."""
+    program = {"net": {"dense": {"kernel": array(1, 3, 2)}}, "ema": {"dense": Same("net/dense")}}
+    prefix, _, values, mount = saved_program(program, ["net/dense/kernel"])
+    run(mount.point, "mkdir -p clone/net/dense", "cp ckpt/_CHECK* clone",
+        "cp ckpt/net/dense/kernel.[sd][ht]* clone/net/dense", "{ %s; } 2> /dev/null || true" % cut,
+        "sleep 1.3", "sync clone", "cp -a ckpt/. clone")
+    mount.unmount()
+    clone = prefix.parent / "clone"
+    assert judge.program_restore(clone, blank(program), "assert_consumed",
+                                 ["net/dense/kernel"]) == values
+    equal(judge, prefix.parent, "ckpt")
+
+
 def test_tables_under_temporary_names(shop, fixture_copy, judge):
     """`rsync -X` gives a file its type before its name, also where keys stand as they are."""
     source, prefix, mount = open_fixture(shop, fixture_copy, "v2_tf2_odd_objects")
@@ -116,8 +132,8 @@ def test_tables_under_temporary_names(shop, fixture_copy, judge):
     run(mount.point, copy, copy, "diff -r -x '%%*' -x '_CHECK*' %s clone" % prefix)
     mount.unmount()
     object_walks.check(judge, source / "clone")
-    was, now = (judge.program_odd_objects(source / p, {"table": "table", "iterator": "iterator", "py": "py"},
-                                          "assert_existing_objects_matched")
+    names = {"table": "table", "iterator": "iterator", "py": "py"}
+    was, now = (judge.program_odd_objects(source / p, names, "assert_existing_objects_matched")
                 for p in (prefix, "clone"))
     assert was == now
 
@@ -129,7 +145,8 @@ def test_links_come_first(saved_program, judge, how):
     program = {"net": {"dense": {"kernel": array(1, 3, 2)}}}
     prefix, at, values, mount = saved_program(program, ["net/dense/kernel"])
     run(at, "ln -s net again", "ln -s net/dense layer")
-    run(at / "..", how, "test $(readlink clone/again) = net", "cmp clone/layer/kernel ckpt/layer/kernel")
+    run(at / "..", how, "test $(readlink clone/again) = net",
+        "cmp clone/layer/kernel ckpt/layer/kernel")
     mount.unmount()
     clone = prefix.parent / "clone"
     assert judge.program_restore(clone, blank(program), "assert_existing_objects_matched",
