@@ -180,6 +180,11 @@ static int create_value(struct workspace *ws, struct place *p,
 	/* Many tools remove a file to make it anew: that has to fit, or nothing was. */
 	if (!scratch && workspace_rescue(ws, v) && former)
 		variable_succeed(v, former);
+	/* It needs no sidecars, and shows some before who copies it makes them. */
+	if (owner && workspace_is_graph(v) && !ws->config->raw)
+		workspace_await(p->variable, owner->maker,
+				(SHOWS_SHAPE | SHOWS_DTYPE) &
+					~node_shows(p->variable));
 	*ret = workspace_object_of(p->variable, FACET_VALUE);
 	return 0;
 }

@@ -218,3 +218,17 @@ def test_two_names_in_every_order(shop, fixture_copy, typed, linked):
                     os.setxattr(file.fileno(), "user.weightfs.shape", b"[4]")
         assert {n: tree.read(scope / n) for n in os.listdir(scope)} == files, order
         assert os.stat(scope / "a").st_nlink == 2, order
+
+
+def test_the_graph_and_its_sidecars_in_every_order(shop, fixture_copy):
+    """`cp -r` from a disk into a directory of its own making expects that nothing is there."""
+    _, prefix, mount = open_fixture(shop, fixture_copy, "v2_tf2_manager-3")
+    files = {GRAPH_KEY + end: tree.read(mount.path(prefix, GRAPH_KEY + end))
+             for end in (b"", b".shape", b".dtype")}
+    for i, order in enumerate(itertools.permutations(files)):
+        clone = mount.path("clone%d" % i)
+        os.mkdir(clone)
+        for name in order:
+            with open(os.path.join(clone, name), "xb") as file:
+                file.write(files[name])
+        assert {n: tree.read(os.path.join(clone, n)) for n in os.listdir(clone)} == files, order
