@@ -14,6 +14,8 @@ static inline const char *version_refuses(const Tensorflow__VersionDef *version,
 		return NULL;
 	if (version->min_consumer > consumer)
 		return "it wants a newer reader";
+	if (version->producer < 0)
+		return "its version is negative";
 	for (size_t i = 0; i < version->n_bad_consumers; i++)
 		if (version->bad_consumers[i] == consumer)
 			return "it forbids this version of the format";
