@@ -189,6 +189,9 @@ static int read_table(struct bundle *b, const struct bundle *old, int fd)
 		r = table_iter_new(t, &it);
 	if (r == 0)
 		r = read_entries(b, old, it);
+	if (r == 0 && table_iter_misplaced(it))
+		bundle_note_damage(
+			b, "not all of its keys are where its blocks say");
 	table_iter_free(it);
 	table_free(t);
 	return r;

@@ -416,6 +416,12 @@ static int check_index(struct check *c, const char *name)
 		if (f.what)
 			check_say(c, &f);
 	}
+	if (it && table_iter_misplaced(it))
+		check_say(c, &(struct check_finding){
+				     .fault = true,
+				     .file = name,
+				     .what = "not all of its keys are where "
+					     "its blocks say" });
 	return r == -ENOMEM ? r : 0;
 }
 

@@ -45,6 +45,8 @@ struct table_iter {
 	uint64_t offset;
 	struct block block;
 	struct block_iter entries;
+	struct span separator; /* in `index` */
+	bool misplaced;
 };
 
 static int damaged(const struct table *t, uint64_t offset, const char *fault)
@@ -255,8 +257,8 @@ static int next_block(struct table_iter *it)
 {
 	const struct table *t = it->table;
 	struct block_handle handle;
-	struct span separator, value;
-	int r = block_iter_next(&it->index, &separator, &value);
+	struct span value;
+	int r = block_iter_next(&it->index, &it->separator, &value);
 
 	if (r <= 0)
 		return checked_step(t, t->index_offset, r);
@@ -285,6 +287,8 @@ int table_iter_next(struct table_iter *it, struct span *ret_key,
 
 	for (;;) {
 		r = block_iter_next(&it->entries, ret_key, ret_value);
+		if (r > 0 && span_compare(*ret_key, it->separator) > 0)
+			it->misplaced = true;
 		if (r != 0)
 			return checked_step(it->table, it->offset, r);
 
@@ -292,6 +296,11 @@ int table_iter_next(struct table_iter *it, struct span *ret_key,
 		if (r <= 0)
 			return r;
 	}
+}
+
+bool table_iter_misplaced(const struct table_iter *it)
+{
+	return it->misplaced;
 }
 
 /* The one block that `key` can be in: 0 or -ENOENT. */

@@ -48,6 +48,11 @@ void table_iter_free(struct table_iter *it);
 DEFINE_CLEANUP(struct table_iter, table_iter_free)
 
 /*
+ * Whether there was a key behind the one that the index of the table has for its block: who
+ * looks for it, as TensorFlow does, does not find it.
+ */
+bool table_iter_misplaced(const struct table_iter *it);
+/*
  * Steps to the next entry: 1 and the entry, whose bytes hold until the next step;
  * 0 at the end; -EIO after a log line where a block is damaged, and the step after
  * that goes on with the block that follows.

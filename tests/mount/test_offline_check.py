@@ -164,6 +164,27 @@ def test_the_entry_of_a_slice_is_one_of_its_variable(shop, what, dtype, shape):
     assert tree.error_of(tree.read, shop.mount(shop.directory / "x") / "p") == "EIO"
 
 
+def test_a_key_behind_that_of_its_block_is_a_fault(shop):
+    """TensorFlow looks for it by the keys of blocks, and says that there is none."""
+    value = sstable.Entry(sstable.DT["int32"], [1], 0, 0, 4, sstable.mask(sstable.crc(b"1234")))
+    for lies, code in (([b"", b"b", b"d"], 0), ([b"", b"a", b"d"], 1), ([b"", b"b", b"b"], 1)):
+        writer = sstable.TableWriter()
+        handles = []
+        for key in (b"", b"b", b"c"):
+            block = sstable._Block(16)  # pylint: disable=protected-access
+            block.add(key, value.encode() if key else sstable.header_proto(1))
+            handles.append(writer._emit(block.finish()))  # pylint: disable=protected-access
+        meta = writer._emit(sstable._Block(16).finish())  # pylint: disable=protected-access
+        for key, handle in zip(lies, handles):
+            writer.index.add(key, handle)
+        foot = meta + writer._emit(writer.index.finish())  # pylint: disable=protected-access
+        (shop.directory / "x.index").write_bytes(
+            bytes(writer.out) + foot.ljust(40, b"\0") + sstable.MAGIC.to_bytes(8, "little"))
+        (shop.directory / "x.data-00000-of-00001").write_bytes(b"1234")
+        out = check(shop.directory / "x", code=code)
+        assert ("not all of its keys are where its blocks say" in out) == (code == 1)
+
+
 def test_shared_bytes_are_no_fault_and_overlaps_a_note(shop):
     build = sstable.BundleBuilder()
     build.add(b"a", sstable.DT["int32"], [2], b"12345678")
