@@ -330,7 +330,7 @@ int workspace_ghost(struct workspace *ws, struct node *n, struct variable *rest)
 	return 0;
 }
 
-/* `key` goes with the last name. */
+/* `key`, which is that of no link, goes with the last name. */
 static int doom_name(struct workspace *ws, struct node *n, struct span key)
 {
 	CLEANUP(buf_release) struct buf name = { 0 };
@@ -340,6 +340,8 @@ static int doom_name(struct workspace *ws, struct node *n, struct span key)
 
 	if (r == 0 && b.id != OBJECTS_NONE)
 		workspace_doom_bond(ws, &b, last ? key : (struct span){ 0 });
+	else if (r == 0 && last && key.len && !variable_loose(node_variable(n)))
+		workspace_doom(ws, key); /* an object's, but not shown there */
 	return r;
 }
 

@@ -366,6 +366,14 @@ static int move_onto_graph(struct renaming *x, struct variable *v, bool plain)
 	return r;
 }
 
+/* Not where it shows under its key: it is too deep in the graph, or not reached. */
+static bool has_bond(struct renaming *x)
+{
+	struct bond b = { 0 };
+
+	return renaming_bond_from(x, &b) == 0 && b.id != OBJECTS_NONE;
+}
+
 int move_object(struct renaming *x)
 {
 	CLEANUP(variable_unrefp)
@@ -390,7 +398,7 @@ int move_object(struct renaming *x)
 		return move_onto_graph(x, v, plain);
 	if (variable_loose(v))
 		return move_loose(x, v);
-	if (!workspace_is_object(x->ws, v))
+	if (!workspace_is_object(x->ws, v) || !has_bond(x))
 		return workspace_refuse_literal(x->ws, x->from.name);
 	if (!there && workspace_is_scratch(x->ws, &x->to))
 		return move_to_scratch(x, v);

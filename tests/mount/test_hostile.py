@@ -187,6 +187,31 @@ def test_graphs_that_lie(shop):
 
 
 @pytest.mark.sanitized
+@pytest.mark.parametrize("body", [
+    graph(([], b"w")),
+    graph(([(1, b"a")], None), ([], None), ([], b"w")),
+    graph(*[([(i + 1, b"n")], None) for i in range(300)], ([], b"w"))],
+    ids=["of the root", "not reached", "too deep"])
+def test_values_that_no_name_leads_to_stay_under_their_keys(shop, body):
+    """They cannot be moved, as no edge would move; they can be removed."""
+    source = shop.directory / "source"
+    raw, crc = sstable.encode_strings([body])
+    graph_entry = sstable.Entry(DT["string"], [], 0, 96, len(raw), sstable.mask(crc))
+    put(source, "bad", sstable.make_index({b"w": entry(), fixtures.GRAPH_KEY: graph_entry}))
+    with open(source / "bad.data-00000-of-00001", "ab") as f:
+        f.write(raw)
+    mount = shop.mount(source)
+    top = mount / "bad"
+    os.mkdir(top / "made")
+    for to in ("v", "made/v", "v~"):
+        assert tree.error_of(os.rename, top / "w", top / to) == "EPERM"
+    assert tree.read(top / "w") == VALUE
+    os.unlink(top / "w")
+    mount.unmount()
+    assert b"w" not in sstable.Bundle(str(source / "bad")).entries
+
+
+@pytest.mark.sanitized
 def test_indexes_with_random_damage(shop, dice, long):
     """Hundreds of damaged copies of real indexes, all read in one mount."""
     source = shop.directory / "source"
