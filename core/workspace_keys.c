@@ -5,6 +5,7 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "core/slice_key.h"
 #include "core/workspace_graph.h"
 #include "core/workspace_inside.h"
 
@@ -142,12 +143,20 @@ static int remove_variable(struct workspace *ws, struct variable *v,
 	return r;
 }
 
+/* A slice is the variable's that lists it, whatever object of a graph has its key. */
+static bool is_foreign(struct workspace *ws, const struct told *t)
+{
+	return !workspace_bound(ws, t->id) && slice_is_key(buf_span(&t->key));
+}
+
 static int remove_told(struct workspace *ws, const struct told *t)
 {
 	CLEANUP(variable_unrefp) struct variable *v = NULL;
 	struct variable *bound = workspace_bound(ws, t->id);
 	int r;
 
+	if (is_foreign(ws, t))
+		return 0;
 	if (!bound)
 		return pending_remove(ws->pending, buf_span(&t->key));
 	v = variable_ref(bound);
@@ -199,7 +208,7 @@ static int rename_told(struct workspace *ws, struct telling *t)
 	for (size_t i = 0; r == 0 && i < t->n; i++) {
 		struct told *one = &t->all[i];
 
-		if (one->gone || one->prefix)
+		if (one->gone || one->prefix || is_foreign(ws, one))
 			continue;
 		if (!is_seen(workspace_bound(ws, one->id)))
 			unseen[i] = rename_unseen(ws, one);

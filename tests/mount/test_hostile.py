@@ -1,6 +1,7 @@
 """Checkpoints made to do harm: no crash, no loop, nothing read from elsewhere."""
 import os
 import random
+import shutil
 import struct
 
 import pytest
@@ -209,6 +210,28 @@ def test_values_that_no_name_leads_to_stay_under_their_keys(shop, body):
     os.unlink(top / "w")
     mount.unmount()
     assert b"w" not in sstable.Bundle(str(source / "bad")).entries
+
+
+@pytest.mark.sanitized
+@pytest.mark.parametrize("change", [shutil.rmtree, lambda path: os.rename(path, path + "2")],
+                         ids=["removed", "renamed"])
+def test_a_graph_has_no_slices(shop, change):
+    """An object that has the key of a slice for its own takes it nowhere."""
+    source = shop.directory / "source"
+    build = sstable.BundleBuilder()
+    build.add(b"o/x/.ATTRIBUTES/VARIABLE_VALUE", DT["uint8"], [1], b"x")
+    build.add_slice(b"p", DT["uint8"], [4], [(0, 2)], b"12")
+    build.add_slice(b"p", DT["uint8"], [4], [(2, 2)], b"34")
+    build.add(fixtures.GRAPH_KEY, DT["string"], [], [graph(
+        ([(1, b"o"), (4, b"p")], None), ([(2, b"x"), (3, b"s")], None),
+        ([], b"o/x/.ATTRIBUTES/VARIABLE_VALUE"), ([], sstable.slice_key(b"p", [(0, 2)])),
+        ([], b"p"))])
+    put(source, "bad", build.index())
+    (source / "bad.data-00000-of-00001").write_bytes(build.data)
+    mount = shop.mount(source)
+    change(str(mount / "bad/o"))
+    mount.unmount()
+    assert tree.read(shop.mount(source, "ro") / "bad/p") == b"1234"
 
 
 @pytest.mark.sanitized
