@@ -207,30 +207,12 @@ int workspace_clear_bond(struct workspace *ws, const struct bond *b)
 	return b->id == OBJECTS_NONE ? 0 : bond_cut(workspace_graph(ws), b);
 }
 
-/* What is below one object is below another now. */
-static int move_children(struct objects *o, size_t from, size_t to)
-{
-	const struct objects_edge *edge;
-	int r = 0;
-
-	while (r == 0 && (edge = objects_next_child(o, from, NULL))) {
-		CLEANUP(buf_release) struct buf name = { 0 };
-
-		buf_put(&name, edge->name.data, edge->name.len);
-		r = buf_error(&name);
-		if (r == 0)
-			r = objects_move(o, from, buf_span(&name), to,
-					 buf_span(&name));
-	}
-	return r;
-}
-
 int workspace_cut_bond(struct workspace *ws, const struct bond *b)
 {
+	CLEANUP(buf_release) struct buf name = { 0 };
 	struct objects *o = workspace_graph(ws);
 	size_t id = OBJECTS_NONE;
 	struct span key;
-	size_t bare = OBJECTS_NONE;
 	int r;
 
 	if (b->kind == BOND_EDGE && b->owner < objects_count(o))
@@ -239,10 +221,12 @@ int workspace_cut_bond(struct workspace *ws, const struct bond *b)
 	    !objects_key(o, id, &key) ||
 	    objects_next_parent(o, id, objects_next_parent(o, id, NULL)))
 		return bond_cut(o, b);
-	r = bond_cut(o, b);
+	/* It is the same object still: what is below it may be doomed as well. */
+	buf_put(&name, key.data, key.len);
+	r = buf_error(&name);
 	if (r == 0)
-		r = objects_add(o, b->owner, b->name, &bare);
-	return r < 0 ? r : move_children(o, id, bare);
+		r = objects_clear_value(o, id);
+	return r < 0 ? r : workspace_remove_value(ws, id, buf_span(&name));
 }
 
 static void cut_doomed(void *arg, struct span text)

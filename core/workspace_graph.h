@@ -59,6 +59,8 @@ int workspace_take_place(struct workspace *ws, struct variable *v, size_t id);
  */
 int workspace_free_key(struct workspace *ws, const struct bond *b, size_t id,
 		       const struct node *scope, struct buf *ret);
+/* The object has no value any more, and what shows that goes. */
+int workspace_remove_value(struct workspace *ws, size_t id, struct span key);
 /* As variable_rename(), unless that is its key. */
 int workspace_give_key(struct variable *v, struct span key);
 

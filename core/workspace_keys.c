@@ -144,24 +144,24 @@ static int remove_variable(struct workspace *ws, struct variable *v,
 }
 
 /* A slice is the variable's that lists it, whatever object of a graph has its key. */
-static bool is_foreign(struct workspace *ws, const struct told *t)
+static bool is_foreign(struct workspace *ws, size_t id, struct span key)
 {
-	return !workspace_bound(ws, t->id) && slice_is_key(buf_span(&t->key));
+	return !workspace_bound(ws, id) && slice_is_key(key);
 }
 
-static int remove_told(struct workspace *ws, const struct told *t)
+int workspace_remove_value(struct workspace *ws, size_t id, struct span key)
 {
 	CLEANUP(variable_unrefp) struct variable *v = NULL;
-	struct variable *bound = workspace_bound(ws, t->id);
+	struct variable *bound = workspace_bound(ws, id);
 	int r;
 
-	if (is_foreign(ws, t))
+	if (is_foreign(ws, id, key))
 		return 0;
 	if (!bound)
-		return pending_remove(ws->pending, buf_span(&t->key));
+		return pending_remove(ws->pending, key);
 	v = variable_ref(bound);
-	r = workspace_set_bound(ws, t->id, NULL);
-	return r < 0 ? r : remove_variable(ws, v, buf_span(&t->key));
+	r = workspace_set_bound(ws, id, NULL);
+	return r < 0 ? r : remove_variable(ws, v, key);
 }
 
 static int put_variable(struct workspace *ws, struct variable *v,
@@ -208,7 +208,8 @@ static int rename_told(struct workspace *ws, struct telling *t)
 	for (size_t i = 0; r == 0 && i < t->n; i++) {
 		struct told *one = &t->all[i];
 
-		if (one->gone || one->prefix || is_foreign(ws, one))
+		if (one->gone || one->prefix ||
+		    is_foreign(ws, one->id, buf_span(&one->key)))
 			continue;
 		if (!is_seen(workspace_bound(ws, one->id)))
 			unseen[i] = rename_unseen(ws, one);
@@ -375,6 +376,7 @@ int workspace_tidy(struct workspace *ws)
 		r = apply_prefixes(ws, &t);
 	for (size_t i = 0; r == 0 && i < t.n; i++)
 		if (t.all[i].gone && !t.all[i].prefix)
-			r = remove_told(ws, &t.all[i]);
+			r = workspace_remove_value(ws, t.all[i].id,
+						   buf_span(&t.all[i].key));
 	return r < 0 ? r : rename_told(ws, &t);
 }

@@ -116,6 +116,21 @@ def test_slots_come_back_with_a_name(saved_program, judge, how):
                                  ["a/w", "a/own", "b/own"]) == values
 
 
+@pytest.mark.parametrize("pause", ["true", "sleep 1.2"])
+def test_a_variable_and_then_one_below_it(saved_program, judge, pause):
+    """When the first one has gone, the second one's name is still on its way."""
+    program = {"net": {"w": array(1, 3), "v": array(2, 2), "u": array(3, 2)}}
+    prefix, at, values, mount = saved_program(program, ["net/w", "net/v", "net/u"])
+    run(at, "mv net/v net/u net/w.d/", "sync .", "rm net/w", pause, "rm net/w.d/v", "sleep 1.2",
+        "test -f net/w.d/u")
+    mount.unmount()
+    nodes, keys = object_walks.check(judge, prefix)
+    paths, _ = object_walks.by_path(nodes, keys)
+    assert {k: v for k, v in paths.items() if k[0] == "net" and v} == {
+        ("net", "w", "u"): values["net/u"]}
+    assert not [k for k in keys if k.startswith(("net/w/v", "net/v"))]
+
+
 def test_an_item_of_a_list(saved_program, judge):
     """`rm v/1` leaves 0 and 2: nothing is numbered anew."""
     program = {"v": [array(i, 2) for i in range(3)]}
