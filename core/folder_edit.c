@@ -15,6 +15,7 @@
 #include "core/item.h"
 #include "core/list.h"
 #include "core/log.h"
+#include "core/name.h"
 #include "core/object.h"
 #include "core/scan.h"
 #include "core/scan_name.h"
@@ -289,10 +290,21 @@ static void links_release(struct links *l)
 	dir_unref(l->dir);
 }
 
+/* At the top of a checkpoint; of one whose name was cut, nothing says what it was. */
+static bool is_name_of_key(struct span name)
+{
+	CLEANUP(buf_release) struct buf component = { 0 };
+	struct span stem;
+
+	return name_split(name, &stem) == NAME_PLAIN &&
+	       name_decode(name, true, &component) == 0;
+}
+
 /* Whether a link may be an edge, and is no part of a raw copy of checkpoints. */
 static bool may_go_along(const char *name, const char *target)
 {
-	if (folder_made_plain_by(span_of(name)) ||
+	if (!is_name_of_key(span_of(name)) ||
+	    folder_made_plain_by(span_of(name)) ||
 	    strcmp(name, NAME_LATEST) == 0 || target[0] == '/')
 		return false;
 	for (const char *at = target; (at = strstr(at, "..")); at += 2)
@@ -355,19 +367,22 @@ static void show_links_again(const struct links *l)
 				 l->names.items[i]);
 }
 
-static int bring_links(const struct links *l, struct checkpoint *cp)
+/* There is no way back: one that cannot come is told of. */
+static void bring_links(const struct links *l, struct checkpoint *cp)
 {
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < l->names.n; i++) {
+	for (size_t i = 0; i < l->names.n; i++) {
+		const char *name = l->names.items[i];
+		const char *target = l->targets.items[i];
 		struct object made = { 0 };
+		int r = checkpoint_symlink(cp, checkpoint_root(cp),
+					   span_of(name), span_of(target),
+					   &made);
 
-		r = checkpoint_symlink(cp, checkpoint_root(cp),
-				       span_of(l->names.items[i]),
-				       span_of(l->targets.items[i]), &made);
+		if (r < 0)
+			log_error("%s: the link to %s is lost: %s", name,
+				  target, strerror(-r));
 		object_release(&made);
 	}
-	return r;
 }
 
 /* The real directory goes, and an index comes: no name has both at any time. */
@@ -475,9 +490,9 @@ int folder_decide(struct folder *f, struct item **ret)
 		pthread_mutex_unlock(folder_lock(in));
 	}
 	pthread_mutex_unlock(renames);
-	if (r == 0)
-		r = bring_links(&links, item_checkpoint(item));
-	if (r == 0)
-		*ret = STEAL(item);
-	return r;
+	if (r < 0)
+		return r;
+	bring_links(&links, item_checkpoint(item));
+	*ret = STEAL(item);
+	return 0;
 }

@@ -104,9 +104,10 @@ int folder_create(struct folder *f, struct span name, mode_t mode, int flags,
  * A directory, which is *undecided* while nothing but links is in it.  A variable, sidecar
  * or scope that is to be put in makes it a checkpoint, to which the links go along:
  * folder_decide() says which item it then is, one whose root has the number of the folder.
- * -ENOTEMPTY if somebody put something in meanwhile, or links lead out of it, and it is a
- * plain directory; -EINVAL where a checkpoint cannot have the name.  Files, directories
- * and checkpoints that are made here or moved in make it a plain directory.
+ * -ENOTEMPTY if somebody put something in meanwhile, or links lead out of it or have names
+ * that no key has, and it is a plain directory; -EINVAL where a checkpoint cannot have the
+ * name.  Files, directories and checkpoints that are made here or moved in make it a plain
+ * directory.
  */
 int folder_mkdir(struct folder *f, struct span name, mode_t mode,
 		 struct item **ret);
