@@ -163,10 +163,11 @@ static int fit_and_take(struct draft *d, const struct entry *present,
 }
 
 /* The text of a string tensor, for who writes into a part of it. */
-static int load_text(struct stage *s, struct entry *present, const char *label)
+static int load_text(const struct draft *d, struct stage *s,
+		     struct entry *present, const char *label)
 {
 	CLEANUP(value_unrefp) struct value *v = NULL;
-	int r = value_new(present, label, false, &v);
+	int r = value_new(present, label, d->verify, &v);
 	uint64_t at = 0;
 
 	while (r == 0 && at < value_size(v)) {
@@ -200,7 +201,7 @@ static int make_stage(struct draft *d, struct entry *present, bool truncated,
 	r = stage_new(d->shard, truncated || text ? NULL : present, expected,
 		      &d->stage);
 	if (r == 0 && text && !truncated)
-		r = load_text(d->stage, present, label);
+		r = load_text(d, d->stage, present, label);
 	if (r < 0)
 		stage_unref(STEAL(d->stage));
 	return r;
@@ -319,7 +320,9 @@ static int split_scalar(struct draft *d, struct entry *present, struct span key,
 		return 0;
 	r = stage_new(d->shard, NULL, STAGE_UNKNOWN, &s);
 	if (r == 0)
-		r = load_text(s, present, shard_name(d->shard));
+		r = load_text(d, s, present, shard_name(d->shard));
+	if (r == -EIO)
+		return 0; /* damaged: the next value may be what is meant */
 	if (r == 0)
 		r = fit_and_take(d, present, key, s, ret);
 	return r == -EINVAL ? 0 : r;

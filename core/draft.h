@@ -34,6 +34,7 @@ struct draft {
 	struct type remembered;
 	bool strict; /* what had the name a moment ago comes back if it does not fit */
 	bool assumed; /* nobody said what `present` is: uint8, as long as it is */
+	bool verify; /* text that is copied is checked: it gets a new checksum */
 };
 
 /* Which sidecar. */

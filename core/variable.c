@@ -28,6 +28,7 @@ int variable_new(struct entry *e, struct span key, const char *label,
 	v->ino = id;
 	v->label = label;
 	v->verify = verify;
+	v->draft.verify = verify;
 	v->entry = e ? entry_ref(e) : NULL;
 	v->has_value = e;
 	v->stored = true;

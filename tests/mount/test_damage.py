@@ -13,7 +13,7 @@ import sstable
 import tensors
 import tree
 from mounts import wait_until
-from writing import save
+from writing import save, sh
 
 STEP = "model.ckpt-4"
 SHARD = STEP + ".data-00000-of-00001"
@@ -312,3 +312,19 @@ def test_a_small_write_into_a_damaged_value_leaves_it_damaged(shop, judge):
     mount.unmount()
     with pytest.raises(sstable.TableError, match="checksum"):
         sstable.Bundle(str(source / "ckpt")).value(b"w")
+
+
+@pytest.mark.parametrize("how", ["echo more >> scalar", "echo '[2]' > scalar.shape"])
+def test_damaged_text_gets_no_right_checksum(shop, fixture_copy, how):
+    """Neither by a write into it, nor by a shape that asks for its lines; a new value may come."""
+    source = fixture_copy("v2_strings")
+    data = source / "ckpt.data-00000-of-00001"
+    data.write_bytes(data.read_bytes().replace(b"just one", b"just\none"))
+    mount = shop.mount(source)
+    sh(how, mount / "ckpt")
+    assert tree.error_of(tree.read, mount / "ckpt/scalar") == "EIO"
+    mount.unmount()
+    mount = shop.mount(source)
+    assert tree.error_of(tree.read, mount / "ckpt/scalar") == "EIO"
+    jobs.run(mount / "ckpt", "echo '[2]' > scalar.shape", "printf 'a\\nb\\n' > scalar")
+    assert tree.read(mount / "ckpt/scalar") == b"a\nb\n"
