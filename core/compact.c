@@ -98,6 +98,24 @@ static int check_space(const struct compaction *c)
 		      "there is no room for its values beside the old ones");
 }
 
+/* A fault that is copied would be no less one, and TensorFlow's layout of it there is none. */
+static int check_values(const struct compaction *c)
+{
+	for (size_t i = 0; i < bundle_count(c->base); i++) {
+		const struct entry *e = bundle_entry(c->base, i);
+		CLEANUP(free_ptr) char *name = NULL;
+		const char *reason;
+
+		if (entry_readable(e, &reason) == 0)
+			continue;
+		name = text_describe(entry_key(e));
+		log_error("%s: cannot be read: %s", name ? name : "a variable",
+			  reason);
+		return refuse(c, -EIO, "not all of it can be read");
+	}
+	return 0;
+}
+
 static int open_base(struct compaction *c)
 {
 	const char *reason;
@@ -532,6 +550,8 @@ int compact_checkpoint(int dirfd, const char *prefix, bool v1,
 		r = open_base(&c);
 	if (r == 0)
 		r = check_files(&c);
+	if (r == 0)
+		r = check_values(&c);
 	if (r == 0)
 		r = compact_layout_make(c.base, o->by_offset, &c.layout);
 	if (r < 0)

@@ -5,6 +5,7 @@
 #include "core/bundle.h"
 #include "core/cleanup.h"
 #include "core/commit.h"
+#include "core/content.h"
 #include "core/edit.h"
 #include "core/log.h"
 #include "core/v1.h"
@@ -41,8 +42,11 @@ int compact_v1(int dirfd, const char *prefix, struct compact_result *ret)
 		return refuse(prefix, -EIO, reason);
 	if (r == 0)
 		r = edit_new(&edit);
-	for (size_t i = 0; r == 0 && i < bundle_count(base); i++)
-		r = edit_put(edit, bundle_entry(base, i), NULL);
+	for (size_t i = 0; r == 0 && i < bundle_count(base); i++) {
+		r = content_check_records(bundle_entry(base, i));
+		if (r == 0)
+			r = edit_put(edit, bundle_entry(base, i), NULL);
+	}
 	if (r == 0)
 		r = commit_edit(dirfd, prefix, base, edit, &next, &report);
 	if (r < 0)

@@ -175,3 +175,22 @@ int content_strings(const struct content *c, struct strings **ret)
 
 	return strings_open(&source, ret);
 }
+
+/* --- records of V1 --------------------------------------------------------- */
+
+static int check_record(struct entry *e, const char *name)
+{
+	CLEANUP(content_freep) struct content *c = NULL;
+
+	return entry_v1(e) ? content_open(e, name, true, &c) : 0;
+}
+
+int content_check_records(struct entry *e)
+{
+	CLEANUP(free_ptr) char *name = entry_describe(e, "");
+	int r = name ? check_record(e, name + 1) : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < entry_slices(e); i++)
+		r = check_record(entry_part(e, i), name + 1);
+	return r;
+}

@@ -34,6 +34,12 @@ int content_open(struct entry *e, const char *name, bool verify,
 void content_free(struct content *c);
 DEFINE_CLEANUP(struct content, content_free)
 
+/*
+ * A record of V1 that stays as it is is copied unseen: 0; -EIO after a log line where it,
+ * or that of a slice of `e`, cannot be read.
+ */
+int content_check_records(struct entry *e);
+
 uint64_t content_size(const struct content *c);
 
 /* Exactly `n` bytes, which are within its size.  -EIO after a log line. */

@@ -25,39 +25,6 @@
 
 /* --- what cannot be done --------------------------------------------------- */
 
-struct slice_check {
-	const struct entry *variable;
-	const char *reason;
-};
-
-/* What is written of it would not be read either. */
-static int check_slice(void *arg, size_t i, const struct slice_extent *extents,
-		       size_t rank)
-{
-	struct slice_check *c = arg;
-
-	(void)rank;
-	if (!entry_part_fault(c->variable, i, extents))
-		return 0;
-	c->reason = entry_part(c->variable, i)
-			    ? "a slice of it has another dtype or shape"
-			    : "a slice of it is missing";
-	return -EIO;
-}
-
-/* 0, or why it cannot be read. */
-static int check_readable(const struct entry *e, const char **ret_reason)
-{
-	struct slice_check c = { .variable = e };
-	int r = entry_each_slice(e, check_slice, &c);
-
-	if (r < 0) {
-		*ret_reason = c.reason ? c.reason : strerrordesc_np(-r);
-		return r;
-	}
-	return entry_access(e, ret_reason);
-}
-
 /* 0; -EOPNOTSUPP if the format cannot hold it, -EIO if it cannot be read. */
 static int check_variable(const struct convert_target *to,
 			  const struct entry *e, const char **ret_reason)
@@ -67,7 +34,7 @@ static int check_variable(const struct convert_target *to,
 	if (!to->v1 && entry_key(e).len == 0)
 		reason = "its name is empty";
 	*ret_reason = reason;
-	return reason ? -EOPNOTSUPP : check_readable(e, ret_reason);
+	return reason ? -EOPNOTSUPP : entry_readable(e, ret_reason);
 }
 
 static void say_refused(const struct convert_target *to, const struct entry *e,
@@ -324,24 +291,6 @@ static int write_v2(const struct bundle *source,
 
 /* --- V1 -------------------------------------------------------------------- */
 
-/* A record of V1 is copied as it lies, unseen: this says what is wrong with it. */
-static int check_record(struct entry *e, const char *name)
-{
-	CLEANUP(content_freep) struct content *c = NULL;
-
-	return entry_v1(e) ? content_open(e, name, true, &c) : 0;
-}
-
-static int check_records(struct entry *e)
-{
-	CLEANUP(free_ptr) char *name = entry_describe(e, "");
-	int r = name ? check_record(e, name + 1) : -ENOMEM;
-
-	for (size_t i = 0; r == 0 && i < entry_slices(e); i++)
-		r = check_record(entry_part(e, i), name + 1);
-	return r;
-}
-
 static int write_v1(const struct bundle *source,
 		    const struct convert_target *to)
 {
@@ -354,7 +303,7 @@ static int write_v1(const struct bundle *source,
 
 	for (size_t i = 0; r == 0 && i < bundle_count(source); i++) {
 		all[i] = bundle_entry(source, i);
-		r = check_records(all[i]);
+		r = content_check_records(all[i]);
 	}
 	if (r == 0)
 		r = v1_write(file.fd, all, bundle_count(source));

@@ -160,3 +160,5 @@ int entry_slice_keys(const struct entry *e,
  */
 const char *entry_part_fault(const struct entry *e, size_t i,
 			     const struct slice_extent *extents);
+/* 0 if it and each of its slices can be read, as far as the index says; else why not. */
+int entry_readable(const struct entry *e, const char **ret_reason);

@@ -1,4 +1,7 @@
 /* The slices that an entry lists, their keys, and what their entries say. */
+#include <errno.h>
+#include <string.h>
+
 #include "core/cleanup.h"
 #include "core/entry.h"
 #include "core/partition.h"
@@ -66,4 +69,35 @@ const char *entry_part_fault(const struct entry *e, size_t i,
 	if (!right_shape(e, part, extents))
 		return "its entry has another shape";
 	return NULL;
+}
+
+struct slice_check {
+	const struct entry *variable;
+	const char *reason;
+};
+
+static int check_slice(void *arg, size_t i, const struct slice_extent *extents,
+		       size_t rank)
+{
+	struct slice_check *c = arg;
+
+	(void)rank;
+	if (!entry_part_fault(c->variable, i, extents))
+		return 0;
+	c->reason = entry_part(c->variable, i)
+			    ? "a slice of it has another dtype or shape"
+			    : "a slice of it is missing";
+	return -EIO;
+}
+
+int entry_readable(const struct entry *e, const char **ret_reason)
+{
+	struct slice_check c = { .variable = e };
+	int r = entry_each_slice(e, check_slice, &c);
+
+	if (r < 0) {
+		*ret_reason = c.reason ? c.reason : strerrordesc_np(-r);
+		return r;
+	}
+	return entry_access(e, ret_reason);
 }

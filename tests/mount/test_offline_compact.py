@@ -148,6 +148,30 @@ def test_what_is_damaged_or_linked_stays_as_it_is(shop, fixture_copy):
     assert sorted(p.name for p in source.iterdir() if "weightfs-tmp" in p.name) == []
 
 
+@pytest.mark.parametrize("dtype, shape", [("float32", [2]), ("int32", [2, 1])])
+def test_a_slice_that_is_none_of_its_variable_is_damage(shop, dtype, shape):
+    """A mount cannot read it either."""
+    build = sstable.BundleBuilder()
+    build.add_slice(b"p", sstable.DT["int32"], [4], [(0, 2)], b"12345678")
+    build.add_slice(b"p", sstable.DT["int32"], [4], [(2, 2)], b"12345678")
+    part = build.entries[sstable.slice_key(b"p", [(2, 2)])]
+    part.dtype, part.shape = sstable.DT[dtype], shape
+    (shop.directory / "x.data-00000-of-00001").write_bytes(build.data)
+    (shop.directory / "x.index").write_bytes(build.index())
+    before = files_of(shop.directory / "x")
+    compact(shop.directory / "x", code=3)
+    assert files_of(shop.directory / "x") == before
+
+
+def test_a_record_without_all_elements_is_damage(shop):
+    """Though it could be copied as it lies."""
+    build = sstable.V1Builder()
+    build.add(b"wrong", "int32", [3], [None], b"12345678")
+    (shop.directory / "m").write_bytes(build.build())
+    compact(shop.directory / "m", code=3)
+    assert (shop.directory / "m").read_bytes() == build.build()
+
+
 def compact_under_a_reader(judge, prefix, rounds):
     """Compacts copies, each read by TensorFlow over and over: all errors that it met."""
     faults = []
