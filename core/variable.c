@@ -359,7 +359,8 @@ int variable_open_reader(struct variable *v)
 
 	if (variable_dead(v))
 		return -ESTALE;
-	return p.entry ? open_value(v, &p) : 0;
+	/* Nothing has to be read of no bytes: a read-only mount is not even asked. */
+	return p.entry && entry_bytes(p.entry) ? open_value(v, &p) : 0;
 }
 
 static int read_stage(struct stage *stage, size_t n, uint64_t offset,

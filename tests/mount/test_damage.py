@@ -145,6 +145,17 @@ def test_a_missing_shard(shop, source):
     others_are_fine(mount)
 
 
+@pytest.mark.parametrize("options", [["ro"], []])
+def test_nothing_is_missing_of_a_value_without_elements(shop, fixture_copy, options):
+    source = fixture_copy("v2_shapes")
+    os.unlink(source / "ckpt.data-00000-of-00001")
+    mount = shop.mount(source, *options)
+    found = everything(mount / "ckpt")
+    assert set(found.values()) == {None, "EIO"}
+    for path, error in found.items():
+        assert (error is None) == ((mount / "ckpt" / os.fsdecode(path)).stat().st_size == 0), path
+
+
 INDEX_DAMAGE = {
     "a flipped byte": lambda b: b[:100] + bytes([b[100] ^ 1]) + b[101:],
     "garbage": lambda b: bytes(i * 7 % 251 for i in range(len(b))),
