@@ -307,6 +307,7 @@ static enum exit_code bad_letter(int answer, char **argv)
 
 static enum exit_code take_order(struct options *o, const char *value)
 {
+	o->ordered = true;
 	o->by_offset = strcmp(value, "offset") == 0;
 	return o->by_offset || strcmp(value, "key") == 0
 		       ? EXIT_CODE_OK
@@ -402,7 +403,7 @@ static enum exit_code check_together(const struct options *o)
 {
 	if (o->json && o->command != COMMAND_LIST)
 		return only_with("--json", "--list");
-	if (o->by_offset && o->command != COMMAND_COMPACT)
+	if (o->ordered && o->command != COMMAND_COMPACT)
 		return only_with("--order", "--compact");
 	if (o->to && o->command != COMMAND_CONVERT)
 		return only_with("--to", "--convert");

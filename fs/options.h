@@ -56,6 +56,7 @@ struct options {
 	char *const *paths;     /* check: one or more */
 	size_t n_paths;
 	bool json;      /* list */
+	bool ordered;   /* compact: somebody said in which order */
 	bool by_offset; /* compact: values stay in the order they lie in */
 	enum format to; /* convert */
 	bool foreground;

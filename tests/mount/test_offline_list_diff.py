@@ -7,6 +7,7 @@ import resource
 import pytest
 
 import fixtures
+import mounts
 import sstable
 from offline import copy_of, path_of, weightfs
 
@@ -159,3 +160,9 @@ def test_any_path_and_every_kind_of_trouble(shop, fixture_copy):
     weightfs("--convert", "--to", "v2", path_of("v2_hand_big_endian"), shop.directory / "little")
     out = weightfs("--diff", bad, shop.directory / "little", code=2)
     assert "unreadable" in out
+
+
+@pytest.mark.parametrize("order", ["key", "offset"])
+def test_an_order_is_for_compact(shop, order):
+    done = mounts.run("--list", "--order", order, shop.directory)
+    assert done.returncode == 2 and "--order belongs to --compact" in done.stderr
