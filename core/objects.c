@@ -1,4 +1,6 @@
 
+#include <string.h>
+
 #include "core/objects_inside.h"
 
 struct objects_node *objects_node(const struct objects *o, size_t id)
@@ -400,4 +402,23 @@ bool objects_has_state(const struct objects *o, size_t id)
 	const struct objects_node *n = objects_node(o, id);
 
 	return n->message->n_attributes > (n->value != OBJECTS_NONE);
+}
+
+bool objects_names_state(const struct objects *o, struct span key)
+{
+	size_t id = objects_find_owner(o, key);
+	const struct objects_node *n;
+
+	if (id == OBJECTS_NONE)
+		return false;
+	n = objects_node(o, id);
+	for (size_t i = 0; i < n->message->n_attributes; i++) {
+		struct span state = objects_bytes(
+			n->message->attributes[i]->checkpoint_key);
+
+		if (i != n->value && state.len <= key.len &&
+		    memcmp(state.data, key.data, state.len) == 0)
+			return true;
+	}
+	return false;
 }

@@ -121,6 +121,8 @@ bool objects_key(const struct objects *o, size_t id, struct span *ret);
 struct span objects_full_name(const struct objects *o, size_t id);
 /* Whether it has attributes other than a value: a table, an iterator, Python state. */
 bool objects_has_state(const struct objects *o, size_t id);
+/* Whether the key is such an attribute's, or begins so: tables have several. */
+bool objects_names_state(const struct objects *o, struct span key);
 /* The object whose value has the key, or OBJECTS_NONE. */
 size_t objects_find_key(const struct objects *o, struct span key);
 /* The object that an attribute's key begins as: whose `.../.ATTRIBUTES/` it is. */

@@ -502,6 +502,15 @@ static bool is_literal(const struct workspace *ws, struct variable *v)
 	       !workspace_is_graph(v);
 }
 
+/* Without it its object could not be restored. */
+static bool is_state(const struct workspace *ws, struct variable *v)
+{
+	CLEANUP(buf_release) struct buf key = { 0 };
+
+	return variable_key(v, &key) < 0 ||
+	       objects_names_state(workspace_graph(ws), buf_span(&key));
+}
+
 /*
  * Keys that stand as they are do not move, but tools that copy bring them under a temporary
  * name beside their own.
@@ -513,6 +522,7 @@ static bool brings_literal(const struct renaming *x)
 
 	return x->from.parent == x->to.parent &&
 	       is_literal(x->ws, node_variable(x->from.variable)) &&
+	       !is_state(x->ws, node_variable(x->from.variable)) &&
 	       (w ? is_literal(x->ws, w) : x->ws->made) &&
 	       bond_find(workspace_graph(x->ws), x->to.parent,
 			 buf_span(&x->to.component), &b) == 0 &&

@@ -67,6 +67,8 @@ def test_what_belongs_to_an_object_does_not_move_alone(shop, fixture_copy):
     mount = shop.mount(source)
     assert shell(mount / "ckpt-1", "mv m/table/.ATTRIBUTES x")[0] == 1
     assert shell(mount / "ckpt-1", "mv py/.ATTRIBUTES/py_state x")[0] == 1
+    assert shell(mount / "ckpt-1/m/table/.ATTRIBUTES", "mv table-values table-keys")[0] == 1
+    assert shell(mount / "ckpt-1/m/table/.ATTRIBUTES", "ls table-values") == (0, "table-values\n")
     assert shell(mount / "ckpt-1", "mv m/table t2 && ls t2/.ATTRIBUTES | head -1") == (0, "table-keys\n")
 
 
