@@ -365,8 +365,8 @@ static void restore(struct workspace *ws, struct node *n, struct variable *v,
 }
 
 /* Whether a graph that was put in has an object whose value nobody has brought yet. */
-static bool is_to_come(struct workspace *ws, size_t id,
-		       const struct variable *v)
+static bool awaits_value(struct workspace *ws, size_t id,
+			 const struct variable *v)
 {
 	struct variable *bound = workspace_bound(ws, id);
 
@@ -385,7 +385,7 @@ void workspace_doom_again(struct workspace *ws, struct variable *v)
 		return;
 	if (n && workspace_bond_of(ws, n, &name, &b) == 0 &&
 	    b.kind != BOND_NONE) {
-		if (b.id != OBJECTS_NONE && !is_to_come(ws, b.id, v))
+		if (b.id != OBJECTS_NONE && !awaits_value(ws, b.id, v))
 			workspace_doom_bond(ws, &b, buf_span(&key));
 		return;
 	}
