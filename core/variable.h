@@ -187,9 +187,9 @@ int variable_sidecar(struct variable *v, enum facet facet, struct buf *ret);
 bool variable_declared(struct variable *v, enum facet facet);
 /*
  * Who copies a file may send its sidecars, and the same as attributes: these may be of an
- * earlier time, as when the copy on a disk was edited.  For ten seconds what a sidecar said,
- * and what was written fits, goes before them.  variable_pass_told() is for who takes the
- * place of `from`.
+ * earlier time, as when the copy on a disk was edited.  For ten seconds, of the next value,
+ * what a sidecar said and what was written fits goes before them.  variable_pass_told() is
+ * for who takes the place of `from`.
  */
 void variable_set_told(struct variable *v);
 void variable_pass_told(struct variable *from, struct variable *to);

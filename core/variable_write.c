@@ -363,8 +363,10 @@ static int flush(struct variable *v, enum judgement how)
 	/* Under the lock: who writes next begins from the new value. */
 	pthread_mutex_lock(&v->lock);
 	r = judge_locked(v, how, &e);
-	if (r == 1)
+	if (r == 1) {
 		take_over_locked(v, e);
+		v->told = 0; /* it was said of this value */
+	}
 	/* What waits for its type has changed all the same. */
 	if (r == 0 && !v->entry && v->draft.stage && !v->mtime_kept)
 		variable_merge_attributes(&v->attributes, &now);

@@ -135,3 +135,12 @@ def test_cp_of_a_layer_that_was_edited_on_a_disk(lab, order, to, options):
     assert status == 0 or "Invalid argument" in said
     lab.settled({FROM + "/%s/kernel" % to: ("float32", [5, 4], NEW[:80]),
                  FROM + "/%s/bias" % to: ("int32", [4], lab.value(BIAS)[2])})
+
+
+def test_a_sidecar_before_a_value_is_said_of_that(lab):
+    """The next one has attributes of its own, however soon it comes."""
+    lab.sh("mkdir new other && for d in new other; do head -c 8 $D/new > $d/k"
+           " && echo '[2]' > $d/k.shape; done && echo int32 > new/k.dtype && echo float32 > other/k.dtype"
+           " && mkdir to && cp -a other/k.* to/ && cp -a other/k to/ && cp -a new/k to/")
+    lab.settled({FROM + "/%s/k" % d: (dtype, [2], NEW[:8])
+                 for d, dtype in (("new", "int32"), ("other", "float32"), ("to", "int32"))})
