@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/bundle.h"
 #include "core/catalog.h"
 #include "core/checkpoint_inside.h"
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/dir.h"
 #include "core/edit.h"
 #include "core/explain.h"
@@ -143,7 +143,7 @@ static bool merging(const struct checkpoint *cp)
 	struct stat st;
 
 	return io_stat(cp->dirfd, cp->temp, &st) == 0 &&
-	       time(NULL) - st.st_mtim.tv_sec < SETTLE_SECONDS;
+	       clock_recent(st.st_mtim, SETTLE_SECONDS);
 }
 
 /* Whether the index is just being written: then it is looked at again later. */
@@ -157,7 +157,7 @@ static bool unsettled(const struct checkpoint *cp)
 	fd = io_open(cp->dirfd, cp->index, O_RDONLY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return false;
-	if (time(NULL) - st.st_mtim.tv_sec < SETTLE_SECONDS)
+	if (clock_recent(st.st_mtim, SETTLE_SECONDS))
 		return true;
 	if (io_lease(fd) == -EAGAIN)
 		return true;
@@ -225,7 +225,7 @@ static int read_disk_locked(struct checkpoint *cp)
 
 	/* An index that does not parse: not yet, or not at all. */
 	if ((r == -EBADMSG || r == -EIO) && unsettled(cp)) {
-		cp->unsettled = time(NULL);
+		cp->unsettled = clock_ms();
 		cp->partial = before;
 		return now ? 0 : -EAGAIN;
 	}
@@ -233,7 +233,7 @@ static int read_disk_locked(struct checkpoint *cp)
 		return note_damage_locked(cp, &before, r);
 	/* Old values under a new index, or the other way round: not yet. */
 	if (r == 0 && now && bundle_suspect(next)) {
-		cp->unsettled = time(NULL);
+		cp->unsettled = clock_ms();
 		return 0;
 	}
 	if (r == 0)
@@ -260,11 +260,11 @@ static int vanish_locked(struct checkpoint *cp)
  */
 static bool wait_for_index_locked(struct checkpoint *cp)
 {
-	time_t now = time(NULL);
+	uint64_t now = clock_ms();
 
 	if (cp->unsettled == 0)
 		cp->unsettled = now;
-	return now - cp->unsettled < SETTLE_SECONDS;
+	return now - cp->unsettled < SETTLE_SECONDS * UINT64_C(1000);
 }
 
 int checkpoint_refresh_locked(struct checkpoint *cp)
@@ -286,7 +286,7 @@ int checkpoint_refresh_locked(struct checkpoint *cp)
 		return 0;
 	/* Data and index of one save need not be there both, whatever is new. */
 	if (r != -ENOENT && merging(cp)) {
-		cp->unsettled = time(NULL);
+		cp->unsettled = clock_ms();
 		return 0;
 	}
 	if (r != -ENOENT)

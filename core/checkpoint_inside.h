@@ -48,7 +48,7 @@ struct checkpoint {
 	struct workspace ws;     /* those names, and what is pending */
 	struct pending *pending; /* not in the catalog's bundle */
 	struct edit *lost; /* what somebody else's save overtook; or NULL */
-	time_t unsettled;  /* when a change was first seen half-way, or 0 */
+	uint64_t unsettled; /* clock_ms(): a change was first seen half-way, or 0 */
 	struct file_id damaged; /* the index that cannot be read, if one was */
 	struct file_id partial; /* one that did not parse, and may be changing */
 	uint64_t committed;     /* how many of the changes are durable */

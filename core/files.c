@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/coding.h"
 #include "core/io.h"
 #include "core/log.h"
@@ -52,7 +52,7 @@ static bool awaits_rename(int dirfd, const char *name)
 	struct stat st;
 
 	return name[0] == '.' && io_stat_link(dirfd, name, &st) == 0 &&
-	       time(NULL) - st.st_ctim.tv_sec < RENAME_SECONDS;
+	       clock_recent(st.st_ctim, RENAME_SECONDS);
 }
 
 bool files_being_written(int dirfd, const char *name)

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/explain.h"
 #include "core/name.h"
 #include "core/scan_name.h"
@@ -165,7 +166,7 @@ static bool is_table(int dirfd, const char *name, bool *ret_fresh)
 	*ret_fresh = false;
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return false;
-	*ret_fresh = time(NULL) - st.st_mtim.tv_sec < FRESH_SECONDS;
+	*ret_fresh = clock_recent(st.st_mtim, FRESH_SECONDS);
 	return table_ends(fd, (uint64_t)st.st_size);
 }
 

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/explain.h"
 #include "core/shard_inside.h"
 #include "core/spools.h"
@@ -67,7 +68,8 @@ static int see(struct shard *s)
 	    stx.stx_mask & STATX_BTIME) {
 		s->made.tv_sec = stx.stx_btime.tv_sec;
 		s->made.tv_nsec = stx.stx_btime.tv_nsec;
-		s->changed = stx.stx_ctime.tv_sec;
+		s->changed.tv_sec = stx.stx_ctime.tv_sec;
+		s->changed.tv_nsec = stx.stx_ctime.tv_nsec;
 	}
 	return 0;
 }
@@ -325,7 +327,7 @@ bool shard_is_ours_locked(const struct shard *s)
 
 bool shard_just_changed(const struct shard *s)
 {
-	return time(NULL) - s->changed < FRESH_SECONDS;
+	return clock_recent(s->changed, FRESH_SECONDS);
 }
 
 bool shard_just_came(const struct shard *s, const struct timespec *index)

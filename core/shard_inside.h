@@ -30,10 +30,10 @@ struct shard {
 	atomic_bool kept; /* an index names it */
 	bool unnamed; /* never had a name; what is called so is for messages */
 	bool v1;      /* see shard_set_v1() */
-	struct file_id opened; /* as it was then */
-	struct timespec made;  /* zero where that is not known, or by us */
-	time_t changed;        /* when it had last been, then */
-	pthread_mutex_t lock;  /* for all that follows */
+	struct file_id opened;   /* as it was then */
+	struct timespec made;    /* zero where that is not known, or by us */
+	struct timespec changed; /* when it had last been, then */
+	pthread_mutex_t lock;    /* for all that follows */
 	struct map *maps;
 	int write_fd;  /* -1 until shard_edit() */
 	bool may_make; /* at the first reservation, like `like` */
