@@ -316,6 +316,9 @@ int commit_v1(const struct bundle *base, struct edit *edit,
 		return r;
 	note_changes(&w, edit);
 	r = write_files(&w);
+	/* Who wrote over a file in place took away what was to be copied. */
+	if (r == -EIO && bundle_current(base) != 1)
+		r = -ESTALE;
 	if (r == 0)
 		r = put_when_free(&w);
 	if (r < 0)

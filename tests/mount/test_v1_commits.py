@@ -174,6 +174,28 @@ def test_what_somebody_else_overtook_is_kept(shop, source, judge):
     assert stored(source / "c") == known(NEW)
 
 
+def test_what_a_copy_in_place_overtook_is_kept(shop, source, judge):
+    """`cp other c` beside the mount, slowly: c is no checkpoint for a while, its bytes go."""
+    save(judge, shop.directory / "other", {"a": array(9, 300), **NEW})
+    other = (shop.directory / "other").read_bytes()
+    mount = shop.mount(source)
+    fd = os.open(mount / "c/w", os.O_RDWR)
+    os.write(fd, OURS["w"].tobytes())
+    os.close(os.dup(fd))
+    with open(source / "c", "r+b", buffering=0) as f:
+        f.truncate(0)
+        assert wait_until((mount / "c").is_file, 2)
+        f.write(other)
+    assert wait_until((mount / "c").is_dir, 5)
+    assert tree.error_of(os.fsync, fd) == "ESTALE"
+    tree.error_of(os.close, fd)
+    assert wait_until(lambda: list(source.glob("c.kept-*.index")), 2)
+    [index] = source.glob("c.kept-*.index")
+    assert stored(str(index).removesuffix(".index")) == known({"w": OURS["w"]})
+    mount.unmount()
+    assert (source / "c").read_bytes() == other
+
+
 def test_what_is_closed_after_the_save_was_seen_is_kept(shop, source, judge):
     """The new file shows, and then an open one is closed that was written to."""
     mount = shop.mount(source)
