@@ -23,12 +23,8 @@ static int new_variable(struct workspace *ws, const struct place *p,
 	bool graph = r == 0 && !ws->config->raw &&
 		     span_equal(buf_span(&key), span_of(GRAPH_KEY));
 
-	if (graph && !workspace_takes_graph(ws)) {
-		log_error("%s: %s: not made: an object graph can be put only "
-			  "into a checkpoint that was made in this mount",
-			  ws->label, GRAPH_KEY);
-		r = -EPERM;
-	}
+	if (graph && !workspace_takes_graph(ws))
+		r = workspace_refuse_graph(ws);
 	if (r == -EINVAL)
 		r = workspace_refuse_name(ws, p->name,
 					  "no index can hold a key that is "

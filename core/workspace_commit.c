@@ -230,6 +230,30 @@ bool workspace_takes_graph(const struct workspace *ws)
 	       !graph_node(ws);
 }
 
+int workspace_refuse_graph(const struct workspace *ws)
+{
+	log_error("%s: %s: not made: an object graph can be put, as a file, "
+		  "only into a checkpoint that was made in this mount",
+		  ws->label, GRAPH_KEY);
+	return -EPERM;
+}
+
+int workspace_check_name(const struct workspace *ws, const struct node *n,
+			 const struct place *to, bool exchanged)
+{
+	CLEANUP(buf_release) struct buf key = { 0 };
+	bool able = ws->config->raw || node_kind(n) != NODE_VARIABLE ||
+		    (!exchanged && (ws->made || workspace_graph(ws)));
+	int r = able ? 0 : place_put_key(to, &key);
+
+	/* What stands may have a key that nothing can be made with: an empty one. */
+	if (r == -EINVAL)
+		return 0;
+	return r == 0 && span_equal(buf_span(&key), span_of(GRAPH_KEY))
+		       ? workspace_refuse_graph(ws)
+		       : r;
+}
+
 /* --- a graph where there is one ------------------------------------------------------- */
 
 bool workspace_has_graph(const struct workspace *ws)

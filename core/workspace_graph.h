@@ -116,3 +116,11 @@ int workspace_check_written(const struct workspace *ws, struct variable *v);
 bool workspace_is_graph(struct variable *v);
 /* May a graph be put in? */
 bool workspace_takes_graph(const struct workspace *ws);
+/* -EPERM after a log line. */
+int workspace_refuse_graph(const struct workspace *ws);
+/*
+ * Where names are keys, `n` cannot have the name of a graph either; nor, anywhere, in exchange
+ * for something, since then nothing looks the other names up in it.
+ */
+int workspace_check_name(const struct workspace *ws, const struct node *n,
+			 const struct place *to, bool exchanged);

@@ -254,7 +254,8 @@ static int rename_variable(struct renaming *x)
 		return -EEXIST;
 	if (there && node_kind(there) != NODE_VARIABLE)
 		return -EISDIR;
-	return move_variable(x, held, buf_span(&key), stored);
+	r = workspace_check_name(x->ws, x->from.variable, &x->to, false);
+	return r < 0 ? r : move_variable(x, held, buf_span(&key), stored);
 }
 
 /* --- scopes -------------------------------------------------------------------- */
@@ -355,7 +356,11 @@ static int exchange(struct renaming *x)
 		return 0;
 	if (renaming_is_below(a, b) || renaming_is_below(b, a))
 		return -EINVAL;
-	r = gather_below(&m, a);
+	r = workspace_check_name(x->ws, a, &x->to, true);
+	if (r == 0)
+		r = workspace_check_name(x->ws, b, &x->from, true);
+	if (r == 0)
+		r = gather_below(&m, a);
 	if (r == 0)
 		r = gather_below(&m, b);
 	if (r == 0)

@@ -1,10 +1,11 @@
 """A checkpoint copied onto one that is there: its graph is a file among the others."""
+import shutil
 import subprocess
 
 import pytest
 
 import object_walks
-from fixtures import GRAPH_KEY
+from fixtures import FIXTURE_DIR, GRAPH_KEY
 from jobs import array, fsync, run
 from programs import Same, blank
 
@@ -86,3 +87,33 @@ def test_after_it_was_removed_for_good(saved_programs, judge):
     shape["net"]["d"] = shape["net"].pop("dense")
     want = {k.replace("net/dense", "net/d"): v for k, v in values["b"].items()}
     assert restored(judge, source / "b", shape, ["net/d/kernel"]) == want
+
+
+BROUGHT = {"mv": "mv x %s", "from below": "mkdir d; mv x d/%s; mv d/%s .",
+           "untyped": "cat x > y; mv y %s", "exchange": "mkdir %s; exchange x %s",
+           "back": "mkdir %s; exchange %s x"}
+EXCHANGE = """exchange() {
+    python3 -c 'import ctypes, os, sys
+libc, names = ctypes.CDLL(None, use_errno=True), map(os.fsencode, sys.argv[1:])
+if libc.renameat2(-100, next(names), -100, next(names), 2):
+    sys.exit(os.strerror(ctypes.get_errno()))' "$@"; }
+"""
+
+
+@pytest.mark.parametrize("how", BROUGHT)
+def test_where_names_are_keys(shop, fixture_copy, judge, how):
+    """One that came under another name does not get its own: it would say what is not there."""
+    source = fixture_copy("v2_tf1_adam")
+    shutil.copytree(FIXTURE_DIR / "v2_tf2_write", source, dirs_exist_ok=True)
+    before = judge.load(source / "model.ckpt-5")
+    mount = shop.mount(source)
+    run(mount.point, "cp --preserve=xattr noncounted/%s model.ckpt-5/x" % GRAPH)
+    done = subprocess.run(["sh", "-c", EXCHANGE + BROUGHT[how].replace("%s", GRAPH)],
+                          cwd=mount / "model.ckpt-5", check=False, stderr=subprocess.PIPE,
+                          text=True)
+    assert done.returncode != 0 and "Operation not permitted" in done.stderr
+    assert mount.log().count("can be put, as a file, only into a checkpoint that was made") == 1
+    mount.unmount()
+    after = judge.load(source / "model.ckpt-5")
+    assert GRAPH_KEY not in after
+    assert after.items() > before.items()
