@@ -133,16 +133,25 @@ bool workspace_lingers(const struct node *n)
 	return node_ghost(n) && clock_ms() - node_since(n) < LINGER_MS;
 }
 
-void workspace_await(struct node *n, pid_t maker, unsigned sidecars)
+void workspace_await(struct workspace *ws, struct node *n, pid_t maker,
+		     unsigned sidecars)
 {
 	node_await(n, maker, sidecars);
 	node_set_since(n, clock_ms());
+	ws->copier = maker;
+	ws->copied = node_since(n);
 }
 
-bool workspace_awaits(const struct node *n, enum facet facet, pid_t by)
+/* Large values may come between one and its sidecars. */
+bool workspace_awaits(const struct workspace *ws, const struct node *n,
+		      enum facet facet, pid_t by)
 {
+	uint64_t since = node_since(n);
+
+	if (by == ws->copier && ws->copied > since)
+		since = ws->copied;
 	return by && node_awaits(n, by) & workspace_bit(facet) &&
-	       clock_ms() - node_since(n) < AWAIT_MS;
+	       clock_ms() - since < AWAIT_MS;
 }
 
 static int lookup_sidecar(struct workspace *ws, const struct node *scope,
@@ -151,7 +160,7 @@ static int lookup_sidecar(struct workspace *ws, const struct node *scope,
 {
 	struct node *n = tree_find_variable(workspace_tree(ws), scope, stem);
 	bool shows = n && node_shows(n) & workspace_bit(facet) &&
-		     !workspace_awaits(n, facet, by);
+		     !workspace_awaits(ws, n, facet, by);
 
 	if (!n || (node_ghost(n) && !workspace_lingers(n)))
 		return -ENOENT;

@@ -47,6 +47,8 @@ struct workspace {
 	struct node **
 		hidden; /* counted: of sidecars that were removed, and come back */
 	size_t n_hidden;
+	pid_t copier; /* who brought types in attributes last, and when */
+	uint64_t copied;
 };
 
 /* Whether it is the object graph, and stands. */

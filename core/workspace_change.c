@@ -71,10 +71,12 @@ static int create_sidecar(struct workspace *ws, struct place *p, pid_t by,
 		return -EINVAL;
 	if (p->variable && !node_ghost(p->variable)) {
 		if (node_shows(p->variable) & bit &&
-		    !workspace_awaits(p->variable, facet, by))
+		    !workspace_awaits(ws, p->variable, facet, by))
 			return -EEXIST;
 		node_await(p->variable, by,
 			   node_awaits(p->variable, by) & ~bit);
+		if (by == ws->copier)
+			ws->copied = clock_ms();
 		/* It was removed, or is the first of scratch. */
 		variable_set_stored(node_variable(p->variable), true);
 		tree_show(workspace_tree(ws), p->variable,
@@ -178,7 +180,7 @@ static int create_value(struct workspace *ws, struct place *p,
 		variable_succeed(v, former);
 	/* It needs no sidecars, and shows some before who copies it makes them. */
 	if (owner && workspace_is_graph(v) && !ws->config->raw)
-		workspace_await(p->variable, owner->maker,
+		workspace_await(ws, p->variable, owner->maker,
 				(SHOWS_SHAPE | SHOWS_DTYPE) &
 					~node_shows(p->variable));
 	*ret = workspace_object_of(p->variable, FACET_VALUE);
@@ -536,6 +538,6 @@ int workspace_declare_attribute(struct workspace *ws, struct variable *v,
 	r = declare(ws, v, facet, text, false);
 	n = r == 0 && yet ? workspace_live_node(ws, v) : NULL;
 	if (n)
-		workspace_await(n, by, yet);
+		workspace_await(ws, n, by, yet);
 	return r;
 }

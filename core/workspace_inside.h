@@ -36,11 +36,13 @@ bool workspace_lingers(const struct node *n);
 
 /*
  * A copy whose type came in extended attributes is a variable, with sidecars, before
- * those are copied: to who makes them they are not there yet, and everybody else
- * sees them.
+ * those are copied: to who makes them they are not there yet, until it has copied
+ * nothing for a while, and everybody else sees them.
  */
-void workspace_await(struct node *n, pid_t maker, unsigned sidecars);
-bool workspace_awaits(const struct node *n, enum facet facet, pid_t by);
+void workspace_await(struct workspace *ws, struct node *n, pid_t maker,
+		     unsigned sidecars);
+bool workspace_awaits(const struct workspace *ws, const struct node *n,
+		      enum facet facet, pid_t by);
 
 /* As place_find(), for what is to be made there: -EINVAL also for what no key here can have. */
 int workspace_find_place(const struct workspace *ws, struct node *parent,

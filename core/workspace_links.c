@@ -279,7 +279,7 @@ static int link_sidecar(struct workspace *ws, const struct object *from,
  * Who copies makes the sidecars of each name, and those of one may give the variable a type:
  * they do not show at the others before they come.
  */
-static void await_sidecars(struct variable *v, pid_t by)
+static void await_sidecars(struct workspace *ws, struct variable *v, pid_t by)
 {
 	struct node *n = NULL;
 
@@ -287,7 +287,7 @@ static void await_sidecars(struct variable *v, pid_t by)
 		unsigned yet = (SHOWS_SHAPE | SHOWS_DTYPE) & ~node_shows(n);
 
 		if (yet && !node_ghost(n))
-			workspace_await(n, by, yet | node_awaits(n, by));
+			workspace_await(ws, n, by, yet | node_awaits(n, by));
 	}
 }
 
@@ -349,7 +349,7 @@ int workspace_link(struct workspace *ws, const struct object *from,
 		tree_remove(workspace_tree(ws), p.variable);
 	}
 	if (ws->made)
-		await_sidecars(v, by);
+		await_sidecars(ws, v, by);
 	r = tree_make_variable(workspace_tree(ws), p.parent,
 			       buf_span(&p.component), v, workspace_shown(v),
 			       &n);
@@ -361,7 +361,7 @@ int workspace_link(struct workspace *ws, const struct object *from,
 		return r;
 	tree_show(workspace_tree(ws), n, workspace_shown(v));
 	if (yet && ws->made)
-		workspace_await(n, by, yet);
+		workspace_await(ws, n, by, yet);
 	*ret = workspace_object_of(n, FACET_VALUE);
 	return 0;
 }
