@@ -150,7 +150,7 @@ int node_put_target(const struct node *link, struct buf *out)
 
 	const struct node *to = link->target;
 
-	if (link->text.len && (!to || to->dead)) {
+	if (link->text.len && (!to || (to->dead && !to->text.len))) {
 		buf_put(out, link->text.data, link->text.len);
 		return buf_error(out);
 	}

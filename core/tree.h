@@ -87,7 +87,7 @@ int tree_make_variable(struct tree *t, struct node *parent,
 		       unsigned shows, struct node **ret);
 /*
  * As tree_put_link(), for a link that is made through the mount and kept; `target` may be
- * NULL, and while it is, or is dead, the link holds `text`.  -EEXIST.
+ * NULL, and while it is the link holds `text`.  -EEXIST.
  */
 int tree_make_link(struct tree *t, struct node *parent, struct span component,
 		   struct node *target, struct span text, struct node **ret);

@@ -187,3 +187,16 @@ def test_of_keras(shop, fixture_copy, judge):
     assert judge.program_keras_weights(source / "k-1", "assert_existing_objects_matched") == told
     object_walks.check(judge, source / "k-1")
     assert all(np.frombuffer(w[2], "f4").any() for w in told["first"][:1])
+
+
+def test_a_link_to_a_layer_whose_name_another_has_now(saved_program, judge):
+    """With the layer it led to its edge goes, whatever stands where that was when it was made."""
+    net = {"one": dict(DENSE), "two": {"kernel": array(7, 4, 4)}}
+    prefix, at, _, mount = saved_program({"net": net, "ema": {"own": array(9, 2)}})
+    run(at, "ln -s ../net/one ema/one", "mv net/one net/old", "mv net/two net/one")
+    run(at, "rm -r net/old", "test \"$(readlink ema/one)\" = ../net/old", "sync .")
+    mount.unmount()
+    nodes, values = object_walks.check(judge, prefix)
+    paths, _ = object_walks.by_path(nodes, values)
+    assert ("net", "one", "kernel") in paths
+    assert ("ema", "one", "kernel") not in paths
