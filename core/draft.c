@@ -14,6 +14,11 @@
 #define ASIDE_MS UINT64_C(10000)
 #define CHUNK    (256 << 10)
 
+static bool recent(uint64_t since)
+{
+	return since && clock_ms() - since < ASIDE_MS;
+}
+
 void draft_release(struct draft *d)
 {
 	stage_unref(d->stage);
@@ -139,6 +144,7 @@ static int check_format(const struct draft *d, const struct entry *present,
 static int take(struct draft *d, const struct entry *present, struct span key,
 		struct stage *s, struct type *t, struct entry **ret)
 {
+	uint64_t size = stage_size(s);
 	int r = check_format(d, present, key, t, s);
 
 	if (r == 0)
@@ -150,6 +156,9 @@ static int take(struct draft *d, const struct entry *present, struct span key,
 	type_release(&d->declared);
 	type_release(&d->remembered);
 	d->assumed = false;
+	d->taken = clock_ms();
+	d->taken_size = size;
+	d->taken_scalar = t->rank == 0;
 	return 1;
 }
 
@@ -302,29 +311,51 @@ static int retype(struct draft *d, struct entry *present, struct span key,
 	return *ret ? 1 : 0;
 }
 
+/* What was written last, byte for byte, of what has become the present value: 1. */
+static int read_back(struct draft *d, struct entry *present, struct stage **ret)
+{
+	CLEANUP(entry_unrefp) struct entry *scalar = NULL;
+	CLEANUP(stage_unrefp) struct stage *s = NULL;
+	bool text = entry_dtype(present) == DT_STRING;
+	struct shape none = { 0 };
+	int r = stage_new(d->shard, text ? NULL : present, STAGE_UNKNOWN, &s);
+
+	/* A shape may have made lines of it meanwhile. */
+	if (r == 0 && text && d->taken_scalar)
+		r = entry_retype(present, DT_STRING, none, &scalar);
+	if (r == 0 && text)
+		r = load_text(d, s, scalar ? scalar : present,
+			      shard_name(d->shard));
+	/* Nobody has to end the last line. */
+	if (r == 0 && text && stage_size(s) == d->taken_size + 1)
+		r = stage_resize(s, d->taken_size);
+	if (r < 0 || stage_size(s) != d->taken_size)
+		return r;
+	*ret = STEAL(s);
+	return 1;
+}
+
 /*
- * Any text is a scalar, also one that was copied before its shape: as many lines as a
- * shape asks for are its elements.
+ * A copy may come before its sidecars, and be a value of the old type, too: numbers of a
+ * scalar string, lines of as many bytes.  It is judged once more when these have come.
  */
-static int split_scalar(struct draft *d, struct entry *present, struct span key,
-			struct entry **ret)
+static int judge_again(struct draft *d, struct entry *present, struct span key,
+		       struct entry **ret)
 {
 	CLEANUP(stage_unrefp) struct stage *s = NULL;
-	bool strings = entry_dtype(present) == DT_STRING &&
-		       (d->declared.dtype == DT_INVALID ||
-			d->declared.dtype == DT_STRING);
-	int r;
+	CLEANUP(type_release) struct type t = { 0 };
+	bool text = entry_dtype(present) == DT_STRING;
+	int r = d->shard && recent(d->taken) ? draft_wanted(d, present, &t) : 0;
 
-	if (!d->shard || !strings || entry_shape(present).rank > 0 ||
-	    !d->declared.has_shape || d->declared.rank == 0)
-		return 0;
-	r = stage_new(d->shard, NULL, STAGE_UNKNOWN, &s);
-	if (r == 0)
-		r = load_text(d, s, present, shard_name(d->shard));
+	/* Numbers of another dtype are the same bytes; or it is a value of that already. */
+	if (r < 0 || (!text && t.dtype != DT_STRING) ||
+	    (take_same_type(present, &t) && d->taken_scalar == (t.rank == 0)))
+		return r;
+	r = read_back(d, present, &s);
 	if (r == -EIO)
 		return 0; /* damaged: the next value may be what is meant */
-	if (r == 0)
-		r = fit_and_take(d, present, key, s, ret);
+	if (r == 1)
+		r = fit_and_take(d, model(d, present), key, s, ret);
 	return r == -EINVAL ? 0 : r;
 }
 
@@ -409,9 +440,17 @@ static int put_in_force(struct draft *d, struct entry *present, struct span key,
 	if (r == 1 || (r < 0 && r != -EINVAL) || !present)
 		return r;
 	r = draft_refit(d, present, key, ret);
+	if (r == 0 && recent(d->said[SIDECAR_DTYPE]) &&
+	    recent(d->said[SIDECAR_SHAPE]))
+		r = judge_again(d, present, key, ret);
 	if (r == 0)
 		r = retype(d, present, key, ret);
-	return r == 0 ? split_scalar(d, present, key, ret) : r;
+	/* Strings stay strings: then a shape says enough. */
+	if (r == 0 && d->declared.has_shape &&
+	    d->declared.dtype == DT_INVALID &&
+	    entry_dtype(present) == DT_STRING)
+		r = judge_again(d, present, key, ret);
+	return r;
 }
 
 int draft_declare(struct draft *d, struct entry *present, struct span key,
@@ -425,6 +464,7 @@ int draft_declare(struct draft *d, struct entry *present, struct span key,
 	if (r < 0)
 		return r;
 	*ret = NULL;
+	d->said[which] = clock_ms();
 	r = put_in_force(d, present, key, ret);
 	/* What fits nothing is a declaration. */
 	if (r == 0 || r == -EINVAL || r == 1)

@@ -24,6 +24,13 @@
 #include "core/stage.h"
 #include "core/type.h"
 
+/* Which sidecar. */
+enum sidecar {
+	SIDECAR_SHAPE,
+	SIDECAR_DTYPE,
+	SIDECARS /* how many */
+};
+
 struct draft {
 	struct shard *shard; /* where new bytes go; NULL until somebody writes */
 	struct stage *stage;
@@ -35,12 +42,11 @@ struct draft {
 	bool strict; /* what had the name a moment ago comes back if it does not fit */
 	bool assumed; /* nobody said what `present` is: uint8, as long as it is */
 	bool verify; /* text that is copied is checked: it gets a new checksum */
-};
-
-/* Which sidecar. */
-enum sidecar {
-	SIDECAR_SHAPE,
-	SIDECAR_DTYPE
+	/* clock_ms(): of a copy the last part may say what the others are. */
+	uint64_t said[SIDECARS];
+	uint64_t taken;      /* when what was written became `present` */
+	uint64_t taken_size; /* as it was written */
+	bool taken_scalar;
 };
 
 void draft_release(struct draft *d);

@@ -124,6 +124,58 @@ static void strings_and_numbers_are_no_retypes_of_one_another(void **state)
 	assert_value(&d, DT_INT8, "[2, 1]", "12", 2);
 }
 
+static void copy_that_was_a_value_of_the_old_type_is_what_its_sidecars_say(
+	void **state)
+{
+	CLEANUP(desk_release) struct desk d;
+
+	(void)state;
+	desk_init(&d, true);
+	assert_int_equal(write_and_close(&d, "a\nb\n"), 1);
+	assert_int_equal(shape(&d, "[2]"), 1); /* of another time */
+	d.draft.said[SIDECAR_SHAPE] = clock_ms() - 10000;
+	assert_int_equal(dtype(&d, "string"), 0);
+	assert_value(&d, DT_INT16, "[2]", "a\nb\n", 4);
+	assert_int_equal(shape(&d, "[2, 1]"), 1);
+	assert_text(&d, "[2, 1]", "a\nb\n");
+	assert_int_equal(shape(&d, "[]"), 1);
+	assert_text(&d, "[]", "a\nb\n");
+	assert_int_equal(shape(&d, "[4]"), 0);
+	assert_int_equal(dtype(&d, "uint8"), 1);
+	assert_value(&d, DT_UINT8, "[4]", "a\nb\n", 4);
+
+	assert_int_equal(write_and_close(&d, "abcd"), 1);
+	d.draft.taken = clock_ms() - 10000; /* it stands */
+	assert_int_equal(dtype(&d, "string"), 0);
+	assert_int_equal(shape(&d, "[1]"), 0);
+	assert_value(&d, DT_UINT8, "[4]", "abcd", 4);
+}
+
+/* Its text has a line's end and escapes that nobody wrote. */
+static void numbers_that_were_lines_are_read_back_as_written(void **state)
+{
+	CLEANUP(desk_release) struct desk d;
+	CLEANUP(desk_release) struct desk e;
+
+	(void)state;
+	desk_init(&d, false);
+	assert_int_equal(dtype(&d, "string"), 0);
+	assert_int_equal(shape(&d, "[2]"), 0);
+	assert_int_equal(write_and_close(&d, "a\nbc"), 1);
+	assert_text(&d, "[2]", "a\nbc");
+	assert_int_equal(dtype(&d, "int16"), 1);
+	assert_value(&d, DT_INT16, "[2]", "a\nbc", 4);
+
+	desk_init(&e, false);
+	assert_int_equal(dtype(&e, "string"), 0);
+	assert_int_equal(shape(&e, "[]"), 0);
+	assert_int_equal(write_and_close(&e, "a\n\\\n"), 1);
+	assert_int_equal(shape(&e, "[1]"), 1);
+	assert_text(&e, "[1]", "a\\n\\\\\\n\n");
+	assert_int_equal(dtype(&e, "float32"), 1);
+	assert_value(&e, DT_FLOAT, "[1]", "a\n\\\n", 4);
+}
+
 static void strings_keep_their_elements_under_a_reshape(void **state)
 {
 	CLEANUP(desk_release) struct desk d;
@@ -214,6 +266,10 @@ int main(void)
 		cmocka_unit_test(dtype_string_alone_waits_for_the_shape),
 		cmocka_unit_test(
 			strings_and_numbers_are_no_retypes_of_one_another),
+		cmocka_unit_test(
+			copy_that_was_a_value_of_the_old_type_is_what_its_sidecars_say),
+		cmocka_unit_test(
+			numbers_that_were_lines_are_read_back_as_written),
 		cmocka_unit_test(strings_keep_their_elements_under_a_reshape),
 		cmocka_unit_test(what_has_no_type_is_bytes_until_it_has_one),
 		cmocka_unit_test(bytes_that_were_stored_become_strings),

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from tools import (BARE, BIAS, BIG, EMB, FROM, KERNEL, NEW, NOTES, OFFSET, OTHER, SAME, TEXT,
-                   TITLE, WEIGHT, eventually, lines)
+from tools import (BARE, BIAS, BIG, EMB, FROM, KERNEL, LINES, NEW, NOTES, OFFSET, OTHER, SAME,
+                   STEP, TEXT, TITLE, WEIGHT, eventually, lines, read_back)
 from writing import numbers
 
 
@@ -224,14 +224,41 @@ def test_cp_of_a_scalar_string_of_any_length(lab):
     lab.settled({TITLE: [b"much longer\nthan before"]})
 
 
-@pytest.mark.parametrize("order", ["vds", "vsd", "dvs", "sdv"])
-def test_cp_of_strings_onto_a_scalar_string(lab, order):
-    """Three lines are a value of a scalar, too; by their shape they are three elements."""
-    files = {"v": "notes", "d": "notes.dtype", "s": "notes.shape"}
+@pytest.mark.parametrize("order", ["vds", "vsd", "dvs", "dsv", "svd", "sdv"])
+@pytest.mark.parametrize("to, value", [
+    (TITLE, lines(*LINES)),
+    (TITLE, lines(b"line\nof two")),
+    (TITLE, ("string", [1, 1], [b"x"])),
+    (TITLE, ("float32", [2, 3], numbers(6))),
+    (TITLE, ("int32", [], b"\n\\n\n")),
+    (NOTES, ("int32", [3], b"a\nbc\n\\\\def\\n")),
+    (TEXT, lines(b"hello", b"world")),
+    (TEXT, ("string", [], [b"hello\nworld\n"])),
+    (STEP, ("string", [], [b"eight by"])),
+], ids=str)
+def test_cp_of_strings_and_numbers_onto_one_another(lab, order, to, value):
+    """A copy may be a value of the old type, too: its sidecars say what it is."""
+    dtype, shape, _ = value
+    lab.file("v", read_back(*value))
+    lab.file("d", dtype.encode() + b"\n")
+    lab.file("s", str(shape).encode() + b"\n")
     for each in order:
-        lab.sh("cp %s %s" % (files[each], files[each].replace("notes", "title")))
-    assert lab.text(TITLE) == lab.text(NOTES)
-    lab.settled({TITLE: lab.value(NOTES)})
+        status, _, said = lab.run("cp $D/%s %s%s" % (
+            each, to[len(FROM) + 1:], {"v": "", "d": ".dtype", "s": ".shape"}[each]))
+        assert status == 0 or (each == "v" and "Invalid argument" in said)
+    assert lab.text(to) == read_back(*value)
+    lab.settled({to: value})
+
+
+def test_a_dtype_alone_makes_no_strings_of_numbers(lab):
+    """Nor a shape, where that is open; what stands for ten seconds is not judged again."""
+    lab.sh("cp $D/new dense/kernel; echo string > dense/kernel.dtype")
+    lab.sh("echo string > text.dtype; echo '[1]' > text.shape")
+    lab.sh("printf 'x\\n' > title; echo '[1]' > title.shape")
+    assert lab.text(KERNEL) == NEW and lab.text(TITLE) == b"x\\n\n"
+    assert lab.text(TEXT) == lab.old(TEXT)
+    lab.sh("echo float32 > dense/kernel.dtype; echo uint8 > text.dtype; echo '[12]' > text.shape")
+    lab.settled({KERNEL: NEW, TITLE: lines(b"x\n")})
 
 
 def test_cp_makes_no_hard_link(lab):
