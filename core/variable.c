@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "core/cleanup.h"
@@ -291,18 +292,18 @@ void variable_set_told(struct variable *v)
 	v->told = clock_ms();
 }
 
-static uint64_t time_told(struct variable *v)
-{
-	LOCK_SCOPE(&v->lock);
-	return v->told;
-}
-
 void variable_pass_told(struct variable *from, struct variable *to)
 {
-	uint64_t told = time_told(from);
-	LOCK_SCOPE(&to->lock);
+	uint64_t said[SIDECARS];
+	uint64_t told;
 
+	pthread_mutex_lock(&from->lock);
+	told = from->told;
+	memcpy(said, from->draft.said, sizeof(said));
+	pthread_mutex_unlock(&from->lock);
+	LOCK_SCOPE(&to->lock);
 	to->told = told;
+	memcpy(to->draft.said, said, sizeof(said));
 }
 
 /* --- reading ------------------------------------------------------------- */

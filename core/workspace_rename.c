@@ -131,6 +131,8 @@ int renaming_fit_in(const struct renaming *x, struct variable *v,
 		r = type_at(&x->to, &t);
 	if (r == 0 && !type_empty(&t))
 		r = variable_remember(v, &t);
+	if (r == 0 && w)
+		variable_pass_told(w, v);
 	if (r == 0)
 		r = variable_rename(v, key);
 	if (r == 0)

@@ -250,6 +250,20 @@ def test_cp_of_strings_and_numbers_onto_one_another(lab, order, to, value):
     lab.settled({to: value})
 
 
+@pytest.mark.parametrize("tool", ["cp --remove-destination", "install -m644", "rsync -I"])
+@pytest.mark.parametrize("order, value", [
+    ("dvs", ("string", [1], [b"x"])), ("svd", ("int32", [], b"\n\\n\n"))], ids=["dvs", "svd"])
+def test_a_sidecar_before_the_file_that_takes_the_place(lab, tool, order, value):
+    """What it said counts for that file, too."""
+    lab.file("v", read_back(*value))
+    lab.file("d", value[0].encode() + b"\n")
+    lab.file("s", str(value[1]).encode() + b"\n")
+    for each in order:
+        lab.sh("%s $D/%s title%s" % (tool, each, {"v": "", "d": ".dtype", "s": ".shape"}[each]))
+    assert lab.text(TITLE) == read_back(*value)
+    lab.settled({TITLE: value})
+
+
 def test_a_dtype_alone_makes_no_strings_of_numbers(lab):
     """Nor a shape, where that is open; what stands for ten seconds is not judged again."""
     lab.sh("cp $D/new dense/kernel; echo string > dense/kernel.dtype")
