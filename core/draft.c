@@ -13,6 +13,7 @@
 
 #define ASIDE_MS UINT64_C(10000)
 #define CHUNK    (256 << 10)
+#define TRIES    100
 
 static bool recent(uint64_t since)
 {
@@ -165,10 +166,17 @@ static int take(struct draft *d, const struct entry *present, struct span key,
 static int fit_and_take(struct draft *d, const struct entry *present,
 			struct span key, struct stage *s, struct entry **ret)
 {
-	CLEANUP(type_release) struct type t = { 0 };
-	int r = fit(d, present, s, &t);
+	int r = -EAGAIN;
 
-	return r == 1 ? take(d, present, key, s, &t, ret) : r;
+	/* Who has it open as well may cut it in between: then it is judged once more. */
+	for (int tries = 0; r == -EAGAIN && tries < TRIES; tries++) {
+		CLEANUP(type_release) struct type t = { 0 };
+
+		r = fit(d, present, s, &t);
+		if (r == 1)
+			r = take(d, present, key, s, &t, ret);
+	}
+	return r == -EAGAIN ? -EBUSY : r;
 }
 
 /* The text of a string tensor, for who writes into a part of it. */
@@ -232,7 +240,8 @@ int draft_begin(struct draft *d, struct entry *present, bool truncated,
  * Without a type yet: what one sidecar says, where the other one may be what it is while
  * nothing is known; else bytes, as many as there are.  What is known is not forgotten.
  */
-static int take_as_bytes(struct draft *d, struct span key, struct entry **ret)
+static int take_as_bytes_once(struct draft *d, struct span key,
+			      struct entry **ret)
 {
 	int64_t count = (int64_t)stage_size(d->stage);
 	struct type plain = { DT_UINT8, true, 1, &count };
@@ -252,6 +261,15 @@ static int take_as_bytes(struct draft *d, struct span key, struct entry **ret)
 	d->remembered = remembered;
 	d->assumed |= r == 1;
 	return r;
+}
+
+static int take_as_bytes(struct draft *d, struct span key, struct entry **ret)
+{
+	int r = -EAGAIN;
+
+	for (int tries = 0; r == -EAGAIN && tries < TRIES; tries++)
+		r = take_as_bytes_once(d, key, ret);
+	return r == -EAGAIN ? -EBUSY : r;
 }
 
 int draft_judge(struct draft *d, const struct entry *present, struct span key,

@@ -407,11 +407,14 @@ static int store_locked(struct stage *s)
 	return r;
 }
 
-int stage_store(struct stage *s, struct extent **ret, uint32_t *ret_crc32c)
+int stage_store(struct stage *s, uint64_t size, struct extent **ret,
+		uint32_t *ret_crc32c)
 {
 	LOCK_SCOPE(&s->lock);
 	int r = s->finished ? -EBUSY : s->error;
 
+	if (r == 0 && s->size != size)
+		return -EAGAIN;
 	if (r == 0)
 		r = store_locked(s);
 	if (r < 0)
@@ -420,6 +423,12 @@ int stage_store(struct stage *s, struct extent **ret, uint32_t *ret_crc32c)
 	*ret = extent_ref(s->room);
 	*ret_crc32c = s->fresh == s->size ? s->fresh_crc : s->crc;
 	return 0;
+}
+
+void stage_reopen(struct stage *s)
+{
+	LOCK_SCOPE(&s->lock);
+	s->finished = false;
 }
 
 uint64_t stage_changes(struct stage *s)
@@ -435,6 +444,6 @@ int stage_end(struct stage *s, uint64_t changes)
 
 	if (r == 0 && s->changes != changes)
 		return -EAGAIN;
-	s->finished = true;
+	s->finished |= r == 0;
 	return r;
 }

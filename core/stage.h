@@ -81,10 +81,13 @@ int stage_copy(struct stage *s, const struct entry *from);
 
 /*
  * Puts the bytes where they will stay, not synced: their room, to be released, and
- * their checksum.  -EBUSY if that was done before; the fault of an earlier write.  From
- * then on nothing can be written to it.
+ * their checksum.  -EBUSY if that was done before; the fault of an earlier write; -EAGAIN
+ * if they are not `size` any more.  From then on nothing can be written to it, unless
+ * nothing came of it after all: stage_reopen().
  */
-int stage_store(struct stage *s, struct extent **ret, uint32_t *ret_crc32c);
+int stage_store(struct stage *s, uint64_t size, struct extent **ret,
+		uint32_t *ret_crc32c);
+void stage_reopen(struct stage *s);
 /*
  * The same for who has stored something else in their place: since stage_changes() was
  * `changes`.  -EAGAIN if it was written to since then; it can be, further on.

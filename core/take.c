@@ -180,11 +180,16 @@ static int take_as_it_lies(const struct entry *present, struct span key,
 			   struct entry **ret)
 {
 	CLEANUP(extent_unrefp) struct extent *x = NULL;
+	uint64_t size = 0;
 	uint32_t crc = 0;
-	int r = stage_store(s, &x, &crc);
+	int r = type_size(t, &size) ? stage_store(s, size, &x, &crc) : -EINVAL;
 
-	if (r == 0)
-		r = make_entry(present, key, t, x, crc, ret);
+	if (r < 0)
+		return r;
+	r = make_entry(present, key, t, x, crc, ret);
+	/* Who writes to it waits for it to be taken, or to be open again. */
+	if (r < 0)
+		stage_reopen(s);
 	return r < 0 ? r : 1;
 }
 

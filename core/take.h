@@ -22,7 +22,8 @@ int take_fits(struct type *t, struct stage *s);
 /*
  * Makes the bytes of `s`, which fit, a value in `shard`, and finishes the stage: 1 and its
  * entry under `key`.  One that takes the place of `present`, which may be NULL, and is of its
- * type, keeps what that says, and its slices.  The caller keeps new writes away.
+ * type, keeps what that says, and its slices.  The caller keeps new stages away.
+ * -EAGAIN if the bytes are not as many any more; -EBUSY if they do not stay as they are;
  * -EOPNOTSUPP where TensorFlow could not read it there.
  */
 int take_stage(struct shard *shard, const struct entry *present,

@@ -133,7 +133,8 @@ static inline void assert_stores(const struct pair *p, uint64_t end_before)
 	CLEANUP(free_ptr) uint8_t *read = malloc(p->size + 1);
 	uint32_t crc = 1;
 
-	assert_int_equal(stage_store(p->stage, &x, &crc), 0);
+	assert_int_equal(stage_store(p->stage, stage_size(p->stage), &x, &crc),
+			 0);
 	assert_int_equal(extent_size(x), p->size);
 	assert_int_equal(crc, crc32c_extend(0, p->bytes, p->size));
 	assert_true(extent_offset(x) >= end_before);

@@ -447,6 +447,43 @@ static void threads_write_read_and_commit_at_once(void **state)
 	(void)note_lines(NULL);
 }
 
+static atomic_bool cut_enough;
+
+/* As `: > FILE` does again and again. */
+static void *cut(void *arg)
+{
+	struct variable *v = arg;
+
+	while (!atomic_load(&cut_enough)) {
+		assert_int_equal(checkpoint_open_writer(shared.cp, v, true), 0);
+		(void)variable_close_writer(v);
+	}
+	return NULL;
+}
+
+/* Bytes that fit, and are gone when they are taken: who writes then waited for ever. */
+static void value_that_is_cut_while_it_is_judged_can_be_written(void **state)
+{
+	CLEANUP(variable_unrefp) struct variable *v = NULL;
+	pthread_t cutter;
+
+	(void)state;
+	mount_pairs(&shared);
+	log_to(drop_line, LOG_LEVEL_ERROR);
+	v = variable(&shared, "a");
+	atomic_store(&cut_enough, false);
+	assert_int_equal(pthread_create(&cutter, NULL, cut, v), 0);
+	for (int i = 0; i < 20000; i++)
+		write_letter(v, 'x', 3);
+	atomic_store(&cut_enough, true);
+	assert_int_equal(pthread_join(cutter, NULL), 0);
+	write_letter(v, 'y', 3);
+	assert_int_equal(checkpoint_commit(shared.cp), 0);
+	assert_on_disk(&shared, "a", "yyy");
+	mount_release(&shared);
+	(void)note_lines(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -468,6 +505,8 @@ int main(void)
 		cmocka_unit_test(failure_in_the_background_is_told_once),
 		cmocka_unit_test(bytes_that_failed_to_sync_are_never_named),
 		cmocka_unit_test(threads_write_read_and_commit_at_once),
+		cmocka_unit_test(
+			value_that_is_cut_while_it_is_judged_can_be_written),
 	};
 
 	return cmocka_run_group_tests_name("checkpoint", tests, note_lines,

@@ -155,7 +155,7 @@ static struct entry *write_value(struct entry *base, struct span bytes)
 	assert_int_equal(shard_edit(entry_shard(base), &like, &reason), 0);
 	assert_int_equal(stage_new(entry_shard(base), NULL, bytes.len, &s), 0);
 	assert_int_equal(stage_write(s, bytes.data, bytes.len, 0), 0);
-	assert_int_equal(stage_store(s, &x, &crc), 0);
+	assert_int_equal(stage_store(s, stage_size(s), &x, &crc), 0);
 	assert_int_equal(entry_replace(base, x, crc, &e), 0);
 	return e;
 }

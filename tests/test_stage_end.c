@@ -61,7 +61,8 @@ static void room_that_was_not_needed_is_given_back(void **state)
 	fixture_init(&f, LARGE);
 	pair_init(&p, &f, true);
 	pair_write(&p, 0, 100, 1);
-	assert_int_equal(stage_store(p.stage, &x, &crc), 0);
+	assert_int_equal(stage_store(p.stage, stage_size(p.stage), &x, &crc),
+			 0);
 	assert_int_equal(shard_reserve(entry_shard(f.base), 100, &next), 0);
 	assert_int_equal(extent_offset(next), extent_offset(x) + 100);
 }
@@ -87,7 +88,7 @@ static void what_is_expected_can_be_said_until_something_is_written(
 	assert_true(shard_length(&f) > end); /* in its room already */
 	stage_expect(s, 5);
 	assert_int_equal(stage_write(s, bytes.data, LARGE, 0), 0);
-	assert_int_equal(stage_store(s, &x, &crc), 0);
+	assert_int_equal(stage_store(s, stage_size(s), &x, &crc), 0);
 	assert_int_equal(extent_offset(x), end);
 	assert_int_equal(crc, crc32c_extend(0, bytes.data, LARGE));
 }
@@ -140,7 +141,8 @@ static void stored_stage_takes_nothing_more(void **state)
 	assert_stores(&p, 0);
 	assert_int_equal(stage_write(p.stage, "x", 1, 0), -EBUSY);
 	assert_int_equal(stage_resize(p.stage, 0), -EBUSY);
-	assert_int_equal(stage_store(p.stage, &x, &crc), -EBUSY);
+	assert_int_equal(stage_store(p.stage, stage_size(p.stage), &x, &crc),
+			 -EBUSY);
 	assert_int_equal(stage_end(p.stage, stage_changes(p.stage)), -EBUSY);
 	assert_int_equal(stage_copy(p.stage, f.base), -EBUSY);
 	assert_null(x);
@@ -177,6 +179,26 @@ static void stage_that_was_written_to_meanwhile_does_not_end(void **state)
 	assert_int_equal(stage_resize(p.stage, SMALL - 1), 0);
 	assert_int_equal(stage_end(p.stage, changes), -EAGAIN);
 	assert_int_equal(stage_end(p.stage, stage_changes(p.stage)), 0);
+}
+
+static void stage_that_was_cut_meanwhile_is_not_stored(void **state)
+{
+	CLEANUP(fixture_release) struct fixture f;
+	CLEANUP(pair_release) struct pair p;
+	CLEANUP(extent_unrefp) struct extent *x = NULL;
+	uint32_t crc;
+
+	(void)state;
+	fixture_init(&f, SMALL);
+	pair_init(&p, &f, true);
+	pair_write(&p, 0, SMALL, 1);
+	assert_int_equal(stage_resize(p.stage, SMALL - 1), 0);
+	assert_int_equal(stage_store(p.stage, SMALL, &x, &crc), -EAGAIN);
+	assert_int_equal(stage_resize(p.stage, SMALL), 0);
+	assert_int_equal(stage_store(p.stage, SMALL, &x, &crc), 0);
+	assert_int_equal(stage_write(p.stage, "x", 1, 0), -EBUSY);
+	stage_reopen(p.stage);
+	assert_int_equal(stage_write(p.stage, "x", 1, 0), 0);
 }
 
 static void copy_of_a_value_has_its_checksum(void **state)
@@ -343,7 +365,7 @@ static void writing_into_a_damaged_value_does_not_hide_it(void **state)
 	pair_init(&p, &f, false);
 	r = stage_write(p.stage, "x", 1, SMALL - 1);
 	if (r == 0)
-		r = stage_store(p.stage, &x, &crc);
+		r = stage_store(p.stage, stage_size(p.stage), &x, &crc);
 	p.bytes[SMALL - 1] = 'x';
 	if (r == 0)
 		assert_int_not_equal(crc, crc32c_extend(0, p.bytes, SMALL));
@@ -369,7 +391,7 @@ static void bytes_that_the_index_names_are_never_written_to(void **state)
 	assert_int_equal(ftruncate(fd, SMALL + 1), 0);
 	pair_init(&p, &f, true);
 	pair_write(&p, 0, SMALL, 1);
-	assert_true(stage_store(p.stage, &x, &crc) < 0);
+	assert_true(stage_store(p.stage, stage_size(p.stage), &x, &crc) < 0);
 }
 
 int main(void)
@@ -386,6 +408,7 @@ int main(void)
 		cmocka_unit_test(ended_stage_takes_nothing_more),
 		cmocka_unit_test(
 			stage_that_was_written_to_meanwhile_does_not_end),
+		cmocka_unit_test(stage_that_was_cut_meanwhile_is_not_stored),
 		cmocka_unit_test(copy_of_a_value_has_its_checksum),
 		cmocka_unit_test(clone_is_a_stage_of_its_own),
 		cmocka_unit_test(dropped_stage_gives_its_room_back),
