@@ -61,6 +61,35 @@ bool move_lingering(struct renaming *x)
 	return true;
 }
 
+static bool is_literal(const struct workspace *ws, struct variable *v)
+{
+	return !variable_loose(v) && !workspace_is_object(ws, v) &&
+	       !workspace_is_graph(v);
+}
+
+/* Without it its object could not be restored. */
+static bool is_state(const struct workspace *ws, struct variable *v)
+{
+	CLEANUP(buf_release) struct buf key = { 0 };
+
+	return variable_key(v, &key) < 0 ||
+	       objects_names_state(workspace_graph(ws), buf_span(&key));
+}
+
+bool move_brings_literal(const struct renaming *x)
+{
+	struct variable *w = renaming_standing(&x->to);
+	struct bond b = { 0 };
+
+	return x->from.parent == x->to.parent &&
+	       is_literal(x->ws, node_variable(x->from.variable)) &&
+	       !is_state(x->ws, node_variable(x->from.variable)) &&
+	       (w ? is_literal(x->ws, w) : x->ws->made) &&
+	       bond_find(workspace_graph(x->ws), x->to.parent,
+			 buf_span(&x->to.component), &b) == 0 &&
+	       b.kind == BOND_NONE;
+}
+
 /* --- variables ----------------------------------------------------------------- */
 
 static int make_way_for_file(const struct renaming *x, const struct bond *to)

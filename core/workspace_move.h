@@ -25,6 +25,11 @@ int move_link(struct renaming *x);
 int move_exchange(struct renaming *x);
 /* Whether it is a companion directory whose variable has gone there, and took it along. */
 bool move_lingering(struct renaming *x);
+/*
+ * Whether it is a key that stands as it is, under a temporary name beside its own: such keys
+ * do not move, but tools that copy bring them so.
+ */
+bool move_brings_literal(const struct renaming *x);
 
 /* The components from the root to a scope; workspace_mirror.c. */
 struct route {

@@ -503,39 +503,6 @@ static int rename_sidecar(struct renaming *x)
 
 /* --- which of them ------------------------------------------------------------------ */
 
-static bool is_literal(const struct workspace *ws, struct variable *v)
-{
-	return !variable_loose(v) && !workspace_is_object(ws, v) &&
-	       !workspace_is_graph(v);
-}
-
-/* Without it its object could not be restored. */
-static bool is_state(const struct workspace *ws, struct variable *v)
-{
-	CLEANUP(buf_release) struct buf key = { 0 };
-
-	return variable_key(v, &key) < 0 ||
-	       objects_names_state(workspace_graph(ws), buf_span(&key));
-}
-
-/*
- * Keys that stand as they are do not move, but tools that copy bring them under a temporary
- * name beside their own.
- */
-static bool brings_literal(const struct renaming *x)
-{
-	struct variable *w = renaming_standing(&x->to);
-	struct bond b = { 0 };
-
-	return x->from.parent == x->to.parent &&
-	       is_literal(x->ws, node_variable(x->from.variable)) &&
-	       !is_state(x->ws, node_variable(x->from.variable)) &&
-	       (w ? is_literal(x->ws, w) : x->ws->made) &&
-	       bond_find(workspace_graph(x->ws), x->to.parent,
-			 buf_span(&x->to.component), &b) == 0 &&
-	       b.kind == BOND_NONE;
-}
-
 static int rename_any(struct renaming *x)
 {
 	struct node *n = place_node(&x->from);
@@ -570,8 +537,8 @@ static int rename_any(struct renaming *x)
 		return refuse(x, WHY_SCOPE_ONLY);
 	if (workspace_is_sidecar(&x->to))
 		return variable_to_sidecar(x);
-	return graph && !brings_literal(x) ? move_object(x)
-					   : rename_variable(x);
+	return graph && !move_brings_literal(x) ? move_object(x)
+						: rename_variable(x);
 }
 
 int workspace_rename(struct workspace *ws, struct node *from,
