@@ -312,14 +312,40 @@ static int take_sidecars(struct workspace *ws, struct variable *from,
 	return r;
 }
 
+/* The name; sidecars of it may have come first, and say the same, or are yet to come. */
+static int add_name(struct workspace *ws, struct variable *v, struct place *p,
+		    pid_t by, struct node **ret)
+{
+	CLEANUP(variable_unrefp) struct variable *said = NULL;
+	unsigned yet = SHOWS_SHAPE | SHOWS_DTYPE;
+	int r;
+
+	if (p->variable && !node_ghost(p->variable)) {
+		yet &= ~node_shows(p->variable);
+		said = variable_ref(node_variable(p->variable));
+		tree_remove(workspace_tree(ws), p->variable);
+	}
+	if (ws->made)
+		await_sidecars(ws, v, by);
+	r = tree_make_variable(workspace_tree(ws), p->parent,
+			       buf_span(&p->component), v, workspace_shown(v),
+			       ret);
+	if (r == 0 && said)
+		r = take_sidecars(ws, said, v);
+	if (r < 0)
+		return r;
+	tree_show(workspace_tree(ws), *ret, workspace_shown(v));
+	if (yet && ws->made)
+		workspace_await(ws, *ret, by, yet);
+	return 0;
+}
+
 int workspace_link(struct workspace *ws, const struct object *from,
 		   struct node *scope, struct span name, pid_t by,
 		   struct object *ret)
 {
 	struct variable *v = from->variable;
 	CLEANUP(place_release) struct place p = { 0 };
-	CLEANUP(variable_unrefp) struct variable *said = NULL;
-	unsigned yet = SHOWS_SHAPE | SHOWS_DTYPE;
 	struct node *n;
 	int r;
 
@@ -340,28 +366,9 @@ int workspace_link(struct workspace *ws, const struct object *from,
 	/* What is loose gets all its edges with its value. */
 	if (r == 0 && workspace_graph(ws) && !variable_loose(v))
 		r = link_object(ws, v, &p);
-	if (r < 0)
-		return r;
-	/* Sidecars may have come first, and say the same; the others are to come. */
-	if (p.variable && !node_ghost(p.variable)) {
-		yet &= ~node_shows(p.variable);
-		said = variable_ref(node_variable(p.variable));
-		tree_remove(workspace_tree(ws), p.variable);
-	}
-	if (ws->made)
-		await_sidecars(ws, v, by);
-	r = tree_make_variable(workspace_tree(ws), p.parent,
-			       buf_span(&p.component), v, workspace_shown(v),
-			       &n);
-	if (r < 0)
-		return r;
-	if (said)
-		r = take_sidecars(ws, said, v);
-	if (r < 0)
-		return r;
-	tree_show(workspace_tree(ws), n, workspace_shown(v));
-	if (yet && ws->made)
-		workspace_await(ws, n, by, yet);
-	*ret = workspace_object_of(n, FACET_VALUE);
-	return 0;
+	if (r == 0)
+		r = add_name(ws, v, &p, by, &n);
+	if (r == 0)
+		*ret = workspace_object_of(n, FACET_VALUE);
+	return r;
 }

@@ -173,6 +173,19 @@ static bool is_plain(const struct renaming *x, struct variable *v, size_t id)
 	       !objects_slot_for(o, id);
 }
 
+/* The object of what is renamed goes, with the name it had. */
+static int drop_object(struct renaming *x)
+{
+	struct bond from = { 0 };
+	int r = renaming_bond_from(x, &from);
+
+	if (r == 0)
+		r = workspace_set_bound(x->ws, from.id, NULL);
+	if (r == 0)
+		r = workspace_clear_bond(x->ws, &from);
+	return r < 0 ? r : workspace_tidy(x->ws);
+}
+
 /*
  * A copy that was changed is moved over what it was copied from: that gets its value, and
  * keeps its names, its slots and its full name.
@@ -183,21 +196,15 @@ static int replace_value(struct renaming *x, struct variable *v,
 	CLEANUP(variable_unrefp) struct variable *rest = NULL;
 	CLEANUP(buf_release) struct buf key = { 0 };
 	CLEANUP(entry_unrefp) struct entry *e = NULL;
-	struct bond from = { 0 };
 	size_t id;
-	int r = renaming_bond_from(x, &from);
+	int r;
 
 	buf_put(&key, its_key.data, its_key.len);
-	if (r == 0)
-		r = buf_error(&key);
+	r = buf_error(&key);
 	if (r == 0)
 		r = renaming_make_rest(x->ws, v, &rest);
 	if (r == 0)
-		r = workspace_set_bound(x->ws, from.id, NULL);
-	if (r == 0)
-		r = workspace_clear_bond(x->ws, &from);
-	if (r == 0)
-		r = workspace_tidy(x->ws);
+		r = drop_object(x);
 	if (r == 0)
 		r = workspace_give_key(v, buf_span(&key));
 	if (r == 0)
@@ -365,23 +372,6 @@ static int move_edge(struct renaming *x, struct variable *v)
 	return r < 0 || node_dead(x->from.parent) ? r : move_companion(x);
 }
 
-/* Its object goes, with the name it had. */
-static int drop_object(struct renaming *x, struct variable *v)
-{
-	struct bond from = { 0 };
-	int r = renaming_bond_from(x, &from);
-
-	if (r == 0)
-		r = workspace_set_bound(x->ws, from.id, NULL);
-	if (r == 0)
-		r = workspace_clear_bond(x->ws, &from);
-	if (r == 0)
-		r = workspace_tidy(x->ws);
-	if (r == 0)
-		variable_set_stored(v, false);
-	return r;
-}
-
 /* A graph over the one that is there: it has nothing to say that is not so already. */
 static int move_onto_graph(struct renaming *x, struct variable *v, bool plain)
 {
@@ -389,7 +379,9 @@ static int move_onto_graph(struct renaming *x, struct variable *v, bool plain)
 					   : -EPERM;
 
 	if (r == 0 && plain)
-		r = drop_object(x, v);
+		r = drop_object(x);
+	if (r == 0 && plain)
+		variable_set_stored(v, false);
 	if (r == 0)
 		tree_remove(tree_of(x), x->from.variable);
 	return r;
